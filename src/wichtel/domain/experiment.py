@@ -1,0 +1,108 @@
+"""Registrations and the experiments they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from wichtel.domain.errors import InvalidInput
+from wichtel.domain.intent import Intent, Verdict
+from wichtel.domain.states import ExperimentState, ExperimentStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentConfig:
+    """Everything that decides what an experiment does. Filled in from metadata and intent; every field can be overridden."""
+
+    #: Resolved for the model: no placeholder is left.
+    intent: Intent
+    #: The protocol's own, complete with defaults.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: The baseline is retrained if it was trained longer ago than this.
+    baseline_max_age_days: float = 30.0
+    #: Trainings of baseline and of candidate, each with a seed of its own.
+    replicates: int = 1
+    seed: int = 0
+    priority: int = 0
+    #: Where each value came from: field → ``user``, ``metadata``, ``intent``, ``protocol``, ``default``.
+    origin: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.replicates < 1:
+            raise InvalidInput("replicates is at least 1.", where="experiment configuration")
+        if self.baseline_max_age_days < 0:
+            raise InvalidInput("baseline_max_age_days is not negative.", where="experiment configuration")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentResult:
+    """What an experiment found."""
+
+    baseline: str
+    #: Version of the proposed model.
+    candidate: str
+    verdict: Verdict
+    #: Artifact digest of the unified diff from target to candidate; empty when the source is unchanged.
+    diff: str = ""
+    #: What the recipe did not touch and why.
+    untouched: tuple[str, ...] = ()
+    #: Trainings that this experiment asked for.
+    models_trained: int = 0
+    baseline_metrics: dict[str, float] = field(default_factory=dict)
+    candidate_metrics: dict[str, float] = field(default_factory=dict)
+    study: str = ""
+    #: Best configurations of a search, best first, with their metrics.
+    best: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One protocol on one model. All times are aware, UTC."""
+
+    id: str
+    registration: str
+    model: str
+    #: The version it starts from, fixed at registration.
+    target: str
+    protocol: str
+    config: ExperimentConfig
+    owner: str
+    quota_group: str
+    state: ExperimentState = ExperimentState.ENQUEUED
+    status: ExperimentStatus | None = None
+    #: Why it ended as it did, in words.
+    cause: str = ""
+    #: How often it was scheduled; part of the workflow's id, so that a stale workflow is known as such.
+    generation: int = 0
+    #: Empty until the workflow has started.
+    workflow: str = ""
+    result: ExperimentResult | None = None
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Models × protocols, as somebody asked for them."""
+
+    id: str
+    owner: str
+    models: tuple[str, ...]
+    protocols: tuple[str, ...]
+    experiments: tuple[str, ...]
+    created: datetime
+    canceled: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaGroup:
+    """A team's share: how many of its experiments may be IN_PROGRESS at once."""
+
+    name: str
+    max_in_progress: int = 4
+
+    def __post_init__(self) -> None:
+        if self.max_in_progress < 0:
+            raise InvalidInput("a share is not negative.", where=f"quota group {self.name!r}")

@@ -1,0 +1,242 @@
+"""Constraints and intents, and the verdict they give on a candidate.
+
+A constraint holds only if its confidence interval says so: an improvement that could be chance is not one, and a loss that could exceed
+the tolerance is not tolerated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from wichtel.domain.errors import InvalidInput, UserError, did_you_mean
+from wichtel.domain.metric import Estimate, Expectation
+
+#: In a constraint of an intent that serves many models, stands for the model's own primary metric.
+PRIMARY = "$primary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What a metric must do for a candidate to be launched.
+
+    `threshold` is the least gain in the expected direction: in the metric's unit, or as a fraction of ``|baseline|`` if `relative`.
+    A negative threshold tolerates a loss of that size ("neutral").
+
+    Raises:
+        InvalidInput: a threshold that is not finite, or a confidence outside (0.5, 1).
+    """
+
+    metric: str
+    expectation: Expectation
+    threshold: float = 0.0
+    relative: bool = False
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        where = f"constraint on {self.metric!r}"
+        object.__setattr__(self, "expectation", Expectation(self.expectation))
+        if not self.metric:
+            raise InvalidInput("a constraint needs a metric.")
+        if not math.isfinite(self.threshold):
+            raise InvalidInput(f"threshold {self.threshold} is not finite.", where=where)
+        if not 0.5 < self.confidence < 1:
+            raise InvalidInput(f"confidence {self.confidence} is not between 0.5 and 1.", where=where)
+
+    @property
+    def text(self) -> str:
+        """The constraint in words.
+
+        >>> Constraint(metric="auc", expectation="larger", threshold=0.01, relative=True).text
+        'auc at least 1% larger'
+        >>> Constraint(metric="step_seconds", expectation="smaller", threshold=-0.1, relative=True).text
+        'step_seconds at most 10% larger'
+        """
+        size = f"{abs(self.threshold) * 100:.4g}%" if self.relative else f"{abs(self.threshold):.4g}"
+        if self.threshold > 0:
+            return f"{self.metric} at least {size} {self.expectation}"
+        worse = Expectation.SMALLER if self.expectation is Expectation.LARGER else Expectation.LARGER
+        return f"{self.metric} at most {size} {worse}" if self.threshold else f"{self.metric} not {worse}"
+
+
+class Outcome(StrEnum):
+    """What the data say about a constraint."""
+
+    HOLDS = "holds"
+    #: The interval contains the threshold: neither shown to hold nor shown to be broken.
+    UNPROVEN = "unproven"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A constraint, the numbers, and what they say."""
+
+    constraint: Constraint
+    estimate: Estimate
+    outcome: Outcome
+    reason: str
+
+
+def judge(constraint: Constraint, estimate: Estimate) -> Finding:
+    """Decide whether `constraint` holds, by the end of the interval that is against it."""
+    low, high = (estimate.relative_low, estimate.relative_high) if constraint.relative else (estimate.low, estimate.high)
+    if constraint.expectation is Expectation.SMALLER:
+        low, high = -high, -low
+
+    def size(gain: float) -> str:
+        return f"{gain * 100:+.3g}%" if constraint.relative else f"{gain:+.4g}"
+
+    span = f"gain between {size(low)} and {size(high)} at {estimate.confidence * 100:.3g}% confidence"
+    if math.isnan(low) or math.isnan(high):
+        outcome, reason = Outcome.UNPROVEN, "the metric is not a number"
+    elif low >= constraint.threshold:
+        outcome, reason = Outcome.HOLDS, f"{span}, needed {size(constraint.threshold)}"
+    elif high < constraint.threshold:
+        outcome, reason = Outcome.BROKEN, f"{span}, needed {size(constraint.threshold)}"
+    else:
+        outcome, reason = Outcome.UNPROVEN, f"{span}: not shown to reach {size(constraint.threshold)}"
+    return Finding(constraint=constraint, estimate=estimate, outcome=outcome, reason=f"{constraint.text}: {reason}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A named set of constraints with one primary, the metric that a search optimises.
+
+    `models` says for which models: a pattern such as ``ads/*``; an intent for a narrower pattern wins over one of the same name for a wider.
+
+    Raises:
+        InvalidInput: no constraint, two on one metric, or a primary that is not among them.
+    """
+
+    name: str
+    constraints: tuple[Constraint, ...]
+    primary: str
+    models: str = "*"
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"intent {self.name!r}"
+        names = [c.metric for c in self.constraints]
+        if not names:
+            raise InvalidInput("an intent needs at least one constraint.", where=where)
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"two constraints on {name!r}.", where=where)
+        if self.primary not in names:
+            raise InvalidInput(
+                f"no constraint on the primary metric {self.primary!r}.", where=where, hint=did_you_mean(self.primary, names)
+            )
+
+    def applies_to(self, model: str) -> bool:
+        """Whether `model` matches the pattern."""
+        return fnmatchcase(model, self.models)
+
+    def constraint(self, metric: str) -> Constraint:
+        """The constraint on `metric`."""
+        return next(c for c in self.constraints if c.metric == metric)
+
+    def resolve(self, primary_metric: str, better: Expectation) -> Intent:
+        """Put the model's primary metric, and which way it is better, in the place of `PRIMARY`."""
+        constraints: dict[str, Constraint] = {}
+        for c in self.constraints:
+            if c.metric == PRIMARY:
+                c = replace(c, metric=primary_metric, expectation=better)
+            # A metric that stands there by name and as the primary keeps what was said by name.
+            if c.metric not in constraints:
+                constraints[c.metric] = c
+        return replace(
+            self,
+            constraints=tuple(constraints.values()),
+            primary=primary_metric if self.primary == PRIMARY else self.primary,
+        )
+
+
+def choose_intent(name: str, model: str, intents: Mapping[tuple[str, str], Intent]) -> Intent:
+    """Of the intents called `name`, the one with the narrowest pattern that `model` matches.
+
+    Args:
+        intents: By name and pattern.
+
+    Raises:
+        InvalidInput: none.
+    """
+    fitting = [i for (n, _), i in intents.items() if n == name and i.applies_to(model)]
+    if not fitting:
+        raise InvalidInput(f"no intent {name!r} applies to model {model!r}.", hint=did_you_mean(name, {n for n, _ in intents}))
+    # Narrower: more characters that are not wildcards.
+    return max(fitting, key=lambda i: (sum(c not in "*?" for c in i.models), i.models))
+
+
+IMPROVE_QUALITY = Intent(
+    name="improve_quality",
+    help="The primary quality metric gets better; what the model costs to run stays about the same.",
+    primary=PRIMARY,
+    constraints=(
+        Constraint(metric=PRIMARY, expectation=Expectation.LARGER, threshold=0.005, relative=True),
+        Constraint(metric="model_bytes", expectation=Expectation.SMALLER, threshold=-1.0, relative=True),
+        Constraint(metric="inference_seconds", expectation=Expectation.SMALLER, threshold=-2.0, relative=True),
+    ),
+)
+
+OPTIMIZE_RESOURCES = Intent(
+    name="optimize_resources",
+    help="Training costs less; quality stays about the same.",
+    primary="train_cpu_seconds",
+    constraints=(
+        Constraint(metric="train_cpu_seconds", expectation=Expectation.SMALLER, threshold=0.1, relative=True),
+        Constraint(metric=PRIMARY, expectation=Expectation.LARGER, threshold=-0.005, relative=True),
+    ),
+)
+
+BUILT_IN_INTENTS = (IMPROVE_QUALITY, OPTIMIZE_RESOURCES)
+
+
+class VerdictStatus(StrEnum):
+    """The two verdicts."""
+
+    SATISFIED = "SATISFIED"
+    UNSATISFIED = "UNSATISFIED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found about a candidate, with its numbers and its reason."""
+
+    status: VerdictStatus
+    intent: str
+    findings: tuple[Finding, ...]
+    reason: str
+
+    @classmethod
+    def of(cls, intent: Intent, estimates: Mapping[str, Estimate]) -> Verdict:
+        """Judge every constraint of a resolved `intent`; SATISFIED only if all hold.
+
+        Raises:
+            UserError: a constraint is on a metric that the models did not report.
+        """
+        for c in intent.constraints:
+            if c.metric not in estimates:
+                raise UserError(
+                    f"intent {intent.name!r} constrains metric {c.metric!r}, which the models do not report.",
+                    hint=did_you_mean(c.metric, estimates),
+                )
+        findings = tuple(judge(c, estimates[c.metric]) for c in intent.constraints)
+        failed = [f for f in findings if f.outcome is not Outcome.HOLDS]
+        if failed:
+            return cls(
+                status=VerdictStatus.UNSATISFIED,
+                intent=intent.name,
+                findings=findings,
+                reason=" ".join(f.reason for f in failed),
+            )
+        primary = next(f for f in findings if f.constraint.metric == intent.primary)
+        return cls(
+            status=VerdictStatus.SATISFIED,
+            intent=intent.name,
+            findings=findings,
+            reason=f"All {len(findings)} constraints hold. {primary.reason}",
+        )

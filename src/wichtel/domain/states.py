@@ -1,0 +1,103 @@
+"""The states of the things that have a life, and the moves between them. Every other move is refused."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from wichtel.domain.errors import IllegalTransition
+
+
+class ExperimentState(StrEnum):
+    """Where an experiment stands."""
+
+    ENQUEUED = "ENQUEUED"
+    IN_PROGRESS = "IN_PROGRESS"
+    FINISHED = "FINISHED"
+
+
+class ExperimentStatus(StrEnum):
+    """How a finished experiment ended."""
+
+    SATISFIED = "SATISFIED"
+    UNSATISFIED = "UNSATISFIED"
+    USER_ERROR = "USER_ERROR"
+    SYSTEM_ERROR = "SYSTEM_ERROR"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    CANCELED = "CANCELED"
+
+
+class RunState(StrEnum):
+    """Where a run stands. A PREEMPTED run waits for its next attempt."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PREEMPTED = "PREEMPTED"
+    SUCCEEDED = "SUCCEEDED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self in _ENDED_RUNS
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self in (StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED)
+
+
+_ENDED_RUNS = frozenset({RunState.SUCCEEDED, RunState.STOPPED, RunState.FAILED, RunState.CANCELED})
+
+_MOVES: dict[StrEnum, frozenset[StrEnum]] = {
+    ExperimentState.ENQUEUED: frozenset({ExperimentState.IN_PROGRESS, ExperimentState.FINISHED}),
+    # Back to ENQUEUED when no workflow took it up within the lease.
+    ExperimentState.IN_PROGRESS: frozenset({ExperimentState.ENQUEUED, ExperimentState.FINISHED}),
+    ExperimentState.FINISHED: frozenset(),
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
+    RunState.RUNNING: frozenset(_ENDED_RUNS | {RunState.PREEMPTED}),
+    RunState.PREEMPTED: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
+    **{state: frozenset() for state in _ENDED_RUNS},
+    StudyState.PENDING: frozenset({StudyState.RUNNING, StudyState.CANCELED, StudyState.FAILED}),
+    StudyState.RUNNING: frozenset({StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED}),
+    StudyState.FINISHED: frozenset(),
+    StudyState.FAILED: frozenset(),
+    StudyState.CANCELED: frozenset(),
+}
+
+S = TypeVar("S", bound=StrEnum)
+
+
+def may_move(old: S, new: S) -> bool:
+    """Whether the move from `old` to `new` is legal; staying is not a move."""
+    return new in _MOVES[old]
+
+
+def move(old: S, new: S, *, what: str) -> S:
+    """Return `new`, or refuse.
+
+    Args:
+        what: Names the thing in the error, such as ``"experiment e-1"``.
+
+    Raises:
+        IllegalTransition: there is no such move.
+
+    >>> move(RunState.PENDING, RunState.RUNNING, what="run r-1")
+    <RunState.RUNNING: 'RUNNING'>
+    """
+    if not may_move(old, new):
+        hint = "It has ended." if not _MOVES[old] else None
+        raise IllegalTransition(f"cannot go from {old} to {new}.", where=what, hint=hint)
+    return new
