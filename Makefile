@@ -1,0 +1,88 @@
+# Every target does its own set-up. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STATIC := src/wichtel/server/static
+ASSETS := $(STATIC)/swagger-ui/LICENSE
+
+# The first of these that is 3.11 or newer; `make PYTHON=/path/to/python …` overrides it.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+# Test processes at once.
+JOBS ?= 2
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.PHONY: demo
+demo: $(READY) $(ASSETS) ## Improve two models of flight delays, from data to verdicts
+	$(BIN)/wichtel demo
+
+.PHONY: test
+test: $(READY) $(ASSETS) ## Every test but the slow ones
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow"
+
+.PHONY: crash
+crash: $(READY) $(ASSETS) ## Every test that kills processes, and the slow ones
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "crash or slow"
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(READY) ## Each benchmark, briefly
+	@shopt -s nullglob; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+.PHONY: docs
+docs: $(READY) ## The documentation as pages, under build/docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+.PHONY: serve
+serve: $(READY) $(ASSETS) ## The service, on this machine only
+	$(BIN)/wichtel serve
+
+.PHONY: assets
+assets: $(ASSETS) ## What the service's pages need, from npm
+
+.PHONY: build
+build: $(READY) $(ASSETS) ## The wheel, under dist
+	$(BIN)/python -m hatchling build -t wheel
+
+.PHONY: setup
+setup: $(READY) ## Only the virtual environment
+
+.PHONY: lock
+lock: $(READY) ## Write requirements/dev.txt anew from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
+	  --extra server --extra keras --group dev pyproject.toml -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) $(STATIC)/swagger-ui node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Wichtel needs Python 3.11 or newer: none of python3.11, python3.12, python3.13, python3 is. Try make PYTHON=/path/to/python." >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) could not make a virtual environment; on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(ASSETS): package.json package-lock.json .npmrc
+	@command -v npm >/dev/null || { echo "Wichtel needs Node's npm to fetch the files of its pages." >&2; exit 1; }
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $(@D) && mkdir -p $(@D)
+	cp $(addprefix node_modules/swagger-ui-dist/,swagger-ui-bundle.js swagger-ui.css favicon-32x32.png LICENSE NOTICE package.json) $(@D)/
+	@touch $@
