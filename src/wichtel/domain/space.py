@@ -243,20 +243,29 @@ def _check_bounds(parameter: object, low: float, high: float, log: bool) -> None
         raise InvalidInput("a log scale needs a positive low.", where=where)
 
 
-@dataclass(frozen=True, slots=True)
 class Space(Mapping[str, Parameter]):
     """Named parameters, in an order in which each stands after those it depends on.
+
+    Not a dataclass, so that the codec of the store writes it in its own form, `to_json`.
 
     Raises:
         InvalidInput: no parameter, a bad name, a condition on an unknown parameter, on a value that it never takes, or in a circle.
     """
 
-    parameters: Mapping[str, Parameter]
+    __slots__ = ("_parameters",)
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
         if isinstance(parameters, Space):
             parameters = parameters.parameters
-        object.__setattr__(self, "parameters", _in_order(parameters))
+        self._parameters = _in_order(parameters)
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """By name."""
+        return self._parameters
+
+    def __repr__(self) -> str:
+        return f"Space({self._parameters!r})"
 
     def __getitem__(self, name: str) -> Parameter:
         return self.parameters[name]
