@@ -1,0 +1,206 @@
+"""Every value that decides how Wichtel runs, and where each came from.
+
+A value is taken from the first of: a flag of the command line, the environment (``WICHTEL_PORT``), ``wichtel.toml`` in the current folder,
+``~/.config/wichtel/config.toml``, the default below. Nothing else in the package reads the environment or these files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from wichtel.domain.errors import InvalidInput, did_you_mean
+
+Role = Literal["api", "orchestrator", "controller"]
+ROLES: tuple[Role, ...] = get_args(Role)
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _cpus() -> int:
+    # The CPUs this process may use, which in a container is fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value with its origin."""
+
+    name: str
+    #: Plain JSON; a secret as stars.
+    value: Any
+    #: ``flag``, ``environment``, the path of a file, or ``default``.
+    origin: str
+    help: str
+
+
+class Settings(BaseSettings):
+    """The values. Made by `load_settings`; never changed afterwards."""
+
+    model_config = SettingsConfigDict(env_prefix="WICHTEL_", extra="forbid", frozen=True, env_ignore_empty=True)
+
+    # The order matters: a derived default and a check across fields see only the fields above.
+
+    # Where state lives.
+    home: Path = Field(Path(".wichtel"), description="Folder of the embedded database and artifacts.", validate_default=True)
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['home'] / 'wichtel.db'}",
+        description="The database: sqlite:///path or postgresql://user@host/name.",
+    )
+    artifacts_url: str = Field(
+        default_factory=lambda data: str(data["home"] / "artifacts"),
+        description="Folder or any fsspec URL that keeps the artifacts.",
+    )
+
+    # The service and its clients.
+    host: str = Field("127.0.0.1", description="Address that the service listens on.")
+    port: int = Field(8420, ge=0, le=65_535, description="Port that the service listens on; 0 for any that is free.")
+    url: str = Field(
+        default_factory=lambda data: f"http://{data['host']}:{data['port']}", description="Address at which clients find the service."
+    )
+    token: SecretStr | None = Field(None, description="Access token that clients send.")
+    roles: tuple[Role, ...] = Field(ROLES, description="What this process does: api, orchestrator, controller.")
+    log_level: LogLevel = Field("info", description="Least grave kind of message that is logged.")
+
+    # Runs.
+    workers: int = Field(default_factory=_cpus, ge=1, description="Worker processes of the local engine.")
+    heartbeat_seconds: Seconds = Field(1.0, description="A worker is heard of this often.")
+    worker_lost_seconds: Seconds = Field(30.0, description="A worker that is silent for longer loses its run.")
+    poll_seconds: Seconds = Field(0.2, description="The controller and the workflows look for new work this often.")
+    load_seconds: Seconds = Field(60.0, description="Longest that loading a plan may take, where its job does not say.")
+    plan_memory_bytes: int = Field(8 * 2**30, gt=0, description="Memory that a plan's process may use, where its job does not say.")
+
+    # Experiments.
+    schedule_seconds: Seconds = Field(1.0, description="The scheduler looks for a free quota group this often.")
+    default_quota: int = Field(4, ge=0, description="Experiments IN_PROGRESS at once in a quota group that sets no share of its own.")
+    lease_seconds: Seconds = Field(300.0, description="An experiment whose workflow has not started by then is enqueued again.")
+    expire_days: Days = Field(30.0, description="An experiment that is not finished by then ends as DEADLINE_EXCEEDED.")
+    baseline_max_age_days: Days = Field(30.0, description="A baseline that was trained longer ago is trained again.")
+    bootstrap_resamples: int = Field(1000, ge=100, description="Resamples behind each confidence interval.")
+
+    # Replicas.
+    replica_heartbeat_seconds: Seconds = Field(2.0, description="A replica of the service says that it lives this often.")
+    replica_lost_seconds: Seconds = Field(15.0, description="The work of a replica that is silent for longer is taken over.")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `load_settings` asks the other sources itself, to know where each value came from."""
+        return (init_settings,)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        # Workers and steps run in folders of their own.
+        return home.expanduser().absolute()
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _split(cls, roles: object) -> object:
+        return tuple(part.strip() for part in roles.split(",")) if isinstance(roles, str) else roles
+
+    @field_validator("roles")
+    @classmethod
+    def _some_role(cls, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        if not roles:
+            raise ValueError("at least one role")
+        return tuple(dict.fromkeys(roles))
+
+    @field_validator("worker_lost_seconds", "replica_lost_seconds")
+    @classmethod
+    def _patience(cls, seconds: float, info: Any) -> float:
+        beat = "heartbeat_seconds" if info.field_name == "worker_lost_seconds" else "replica_heartbeat_seconds"
+        if beat in info.data and seconds <= info.data[beat]:
+            raise ValueError(f"it must be longer than {beat}, {info.data[beat]:g}")
+        return seconds
+
+    def describe(self) -> list[Setting]:
+        """Each value with its origin, in the order above; secrets as stars."""
+        plain = self.model_dump(mode="json")
+        plain["database_url"] = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:**********@", plain["database_url"])
+        return [
+            Setting(name=name, value=plain[name], origin=self._origins.get(name, "default"), help=field.description or "")
+            for name, field in type(self).model_fields.items()
+        ]
+
+
+def user_file() -> Path:
+    """``~/.config/wichtel/config.toml``, or below ``XDG_CONFIG_HOME``."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "wichtel" / "config.toml"
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, *, folder: Path | None = None) -> Settings:
+    """Gather the settings from all sources.
+
+    Args:
+        flags: What the command line says; None stands for not said.
+        folder: Where ``wichtel.toml`` is looked for; the current folder by default.
+
+    Raises:
+        InvalidInput: a file that is not TOML, an unknown name, or a value that does not fit.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
+        ("environment", _environment()),
+    ]
+    for path in ((folder or Path.cwd()) / "wichtel.toml", user_file()):
+        layers.append((str(path), _file(path)))  # noqa: PERF401 a list of calls reads worse
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        for name, value in layer.items():
+            if name not in Settings.model_fields:
+                raise InvalidInput(f"there is no setting {name!r}.", where=origin, hint=did_you_mean(name, Settings.model_fields))
+            if name not in values:
+                values[name] = value
+                origins[name] = origin
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _refusal(error, origins) from None
+    settings._origins.update(origins)
+    return settings
+
+
+def _environment() -> dict[str, Any]:
+    # Read as plain text, field by field: a list is written with commas, not as JSON.
+    source = EnvSettingsSource(Settings)
+    found = {name: source.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return TomlConfigSettingsSource(Settings, path).toml_data
+    except ValueError as error:
+        raise InvalidInput(f"it is not TOML: {error}.", where=str(path)) from None
+    except OSError as error:
+        raise InvalidInput(f"it cannot be read: {error.strerror}.", where=str(path)) from None
+
+
+def _refusal(error: ValidationError, origins: Mapping[str, str]) -> InvalidInput:
+    # A derived default that could not be made follows from another error, which comes first.
+    problem = error.errors(include_url=False, include_context=False)[0]
+    name = str(problem["loc"][0])
+    origin = origins.get(name, "default")
+    where = {"flag": "--" + name.replace("_", "-"), "environment": "WICHTEL_" + name.upper()}.get(origin, f"{origin}: {name}")
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if name == "token" else f"{problem['input']!r} does not do: "
+    return InvalidInput(f"{given}{message}.", where=where, hint=Settings.model_fields[name].description)
