@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
@@ -61,28 +62,34 @@ class StudyState(StrEnum):
 
 _ENDED_RUNS = frozenset({RunState.SUCCEEDED, RunState.STOPPED, RunState.FAILED, RunState.CANCELED})
 
-_MOVES: dict[StrEnum, frozenset[StrEnum]] = {
-    ExperimentState.ENQUEUED: frozenset({ExperimentState.IN_PROGRESS, ExperimentState.FINISHED}),
-    # Back to ENQUEUED when no workflow took it up within the lease.
-    ExperimentState.IN_PROGRESS: frozenset({ExperimentState.ENQUEUED, ExperimentState.FINISHED}),
-    ExperimentState.FINISHED: frozenset(),
-    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
-    RunState.RUNNING: frozenset(_ENDED_RUNS | {RunState.PREEMPTED}),
-    RunState.PREEMPTED: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
-    **{state: frozenset() for state in _ENDED_RUNS},
-    StudyState.PENDING: frozenset({StudyState.RUNNING, StudyState.CANCELED, StudyState.FAILED}),
-    StudyState.RUNNING: frozenset({StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED}),
-    StudyState.FINISHED: frozenset(),
-    StudyState.FAILED: frozenset(),
-    StudyState.CANCELED: frozenset(),
+# By life first: states of different lives share words, and a `StrEnum` equals its word.
+_MOVES: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
+    ExperimentState: {
+        ExperimentState.ENQUEUED: frozenset({ExperimentState.IN_PROGRESS, ExperimentState.FINISHED}),
+        # Back to ENQUEUED when no workflow took it up within the lease.
+        ExperimentState.IN_PROGRESS: frozenset({ExperimentState.ENQUEUED, ExperimentState.FINISHED}),
+    },
+    RunState: {
+        RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
+        RunState.RUNNING: frozenset(_ENDED_RUNS | {RunState.PREEMPTED}),
+        RunState.PREEMPTED: frozenset({RunState.RUNNING, RunState.CANCELED, RunState.FAILED}),
+    },
+    StudyState: {
+        StudyState.PENDING: frozenset({StudyState.RUNNING, StudyState.CANCELED, StudyState.FAILED}),
+        StudyState.RUNNING: frozenset({StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED}),
+    },
 }
 
 S = TypeVar("S", bound=StrEnum)
 
 
+def _onward(old: StrEnum) -> frozenset[StrEnum]:
+    return _MOVES[type(old)].get(old, frozenset())
+
+
 def may_move(old: S, new: S) -> bool:
     """Whether the move from `old` to `new` is legal; staying is not a move."""
-    return new in _MOVES[old]
+    return type(new) is type(old) and new in _onward(old)
 
 
 def move(old: S, new: S, *, what: str) -> S:
@@ -98,6 +105,6 @@ def move(old: S, new: S, *, what: str) -> S:
     <RunState.RUNNING: 'RUNNING'>
     """
     if not may_move(old, new):
-        hint = "It has ended." if not _MOVES[old] else None
+        hint = None if _onward(old) else "It has ended."
         raise IllegalTransition(f"cannot go from {old} to {new}.", where=what, hint=hint)
     return new
