@@ -1,0 +1,90 @@
+"""What every searcher has to remember: which number comes next, what is running, and what was suggested before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import islice
+from random import Random
+
+from wichtel.domain import Config, Float, Int, RunState, Space
+from wichtel.tuning.ports import Result
+
+#: A space with more configurations than this counts as endless: nobody runs out of it.
+ENUMERABLE = 10_000
+_DRAWS = 100
+
+
+class Ledger:
+    """Bookkeeping for a searcher that never suggests the same configuration twice."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        #: The number of the next trial to be sampled.
+        self.next = 0
+        #: Trials that were sampled or heard of and have not ended.
+        self.running: dict[int, Config] = {}
+        self._keys: set[str] = set()
+        self._all: list[Config] | None = None
+
+    def begin(self, config: Config) -> int:
+        """Note that `config` was suggested; returns its number."""
+        number = self.next
+        self.next += 1
+        self.running[number] = config
+        self._keys.add(self._space.key(config))
+        return number
+
+    def hear(self, results: Sequence[Result]) -> list[Result]:
+        """Note `results`; returns those that are news: begun by someone else, or ended (once)."""
+        news = []
+        for result in results:
+            if result.state is RunState.RUNNING:
+                if result.number < self.next:
+                    continue
+                self.next = result.number
+                self.begin(result.config)
+            elif self.running.pop(result.number, None) is None:
+                continue
+            news.append(result)
+        return news
+
+    def is_new(self, config: Config) -> bool:
+        """Whether `config` was neither suggested nor heard of."""
+        return self._space.key(config) not in self._keys
+
+    def fresh(self, draw: Callable[[], Config], random: Random) -> Config | None:
+        """Draw until a configuration is new.
+
+        Returns:
+            None when every configuration of the space was suggested. In a space too large to tell, an old configuration in the worst case.
+        """
+        config = draw()
+        for _ in range(_DRAWS):
+            if self.is_new(config):
+                return config
+            config = draw()
+        if self._all is None:
+            self._all = enumerate_space(self._space) or []
+        if not self._all:
+            return config
+        left = [c for c in self._all if self.is_new(c)]
+        return dict(random.choice(left)) if left else None
+
+
+def enumerate_space(space: Space) -> list[Config] | None:
+    """Every configuration, in the order of the grid; None if there are more than `ENUMERABLE`."""
+    for parameter in space.values():
+        continuous = isinstance(parameter, Float) and parameter.step is None and parameter.low < parameter.high
+        if continuous or _count(parameter) > ENUMERABLE:
+            return None
+    found = list(islice(space.grid(resolution=ENUMERABLE), ENUMERABLE + 1))
+    return found if len(found) <= ENUMERABLE else None
+
+
+def _count(parameter: object) -> float:
+    if isinstance(parameter, Int):
+        return len(range(parameter.low, parameter.high + 1, parameter.step))
+    if isinstance(parameter, Float) and parameter.step is not None:
+        return math.floor((parameter.high - parameter.low) / parameter.step) + 1
+    return 1

@@ -1,0 +1,90 @@
+"""Searchers and pruners by name. Every distribution that is installed may bring some, as entry points."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from wichtel.domain import Algorithm, InvalidInput, UserError, did_you_mean
+from wichtel.tuning.ports import Problem, Pruner, Searcher
+
+SEARCHERS = "wichtel.searchers"
+PRUNERS = "wichtel.pruners"
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def _registered(group: str) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=group):
+        # Wichtel's own come first: a plug-in adds names and takes none.
+        ours = point.value.startswith("wichtel.")
+        if point.name not in found or ours:
+            found[point.name] = point
+    return found
+
+
+def searcher_names() -> list[str]:
+    """The names that `make_searcher` knows."""
+    return sorted(_registered(SEARCHERS))
+
+
+def pruner_names() -> list[str]:
+    """The names that `make_pruner` knows."""
+    return sorted(_registered(PRUNERS))
+
+
+def make_searcher(algorithm: Algorithm, problem: Problem) -> Searcher:
+    """The searcher of that name, for `problem`.
+
+    Raises:
+        InvalidInput: unknown name or option, or a plug-in that does not load or is no searcher.
+    """
+    made = _make(SEARCHERS, "searcher", algorithm, problem)
+    if not isinstance(made, Searcher):
+        raise InvalidInput("it has no sample(n) and update(results).", where=f"searcher {algorithm.name!r}")
+    return made
+
+
+def make_pruner(algorithm: Algorithm) -> Pruner:
+    """The pruner of that name.
+
+    Raises:
+        InvalidInput: unknown name or option, or a plug-in that does not load or is no pruner.
+    """
+    made = _make(PRUNERS, "pruner", algorithm)
+    if not isinstance(made, Pruner):
+        raise InvalidInput("it has no decide(curves, trial).", where=f"pruner {algorithm.name!r}")
+    return made
+
+
+def _make(group: str, noun: str, algorithm: Algorithm, *arguments: Any) -> object:
+    where = f"{noun} {algorithm.name!r}"
+    known = _registered(group)
+    if algorithm.name not in known:
+        raise InvalidInput(f"there is no {noun} {algorithm.name!r}.", hint=did_you_mean(algorithm.name, known))
+    try:
+        factory: Callable[..., object] = known[algorithm.name].load()
+    except Exception as error:
+        # Whatever a plug-in's module does wrong is the plug-in's fault, and its user has to know which one it is.
+        _log.warning("%s does not load", where, exc_info=True)
+        raise InvalidInput(
+            f"it does not load: {type(error).__name__}: {error}.", where=f"{where} ({known[algorithm.name].value})"
+        ) from error
+    signature = inspect.signature(factory)
+    options = [p.name for p in signature.parameters.values() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)][len(arguments) :]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for name in algorithm.options:
+        if name not in options and not open_ended:
+            raise InvalidInput(f"there is no option {name!r}.", where=where, hint=did_you_mean(name, options))
+    try:
+        return factory(*arguments, **algorithm.options)
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"its options do not do: {error}.", where=where) from error
