@@ -1,0 +1,60 @@
+"""The store: tables, migrations, repositories, artifacts, the event feed.
+
+Owns all that lasts. May import `domain`; is the only room that imports SQLAlchemy. Start with `database.py`, then `transaction.py`, which
+lists the repositories. To add a noun, copy `registrations.py`, add its table to `tables.py` and a revision to `migrations/versions`.
+
+Names are loaded when they are first used, so that a worker or a client that only wants the codec does not wait for SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wichtel.store import codec
+    from wichtel.store.access import Entry, Principal, Token
+    from wichtel.store.artifacts import Artifacts
+    from wichtel.store.database import Database
+    from wichtel.store.events import Event
+    from wichtel.store.group_commit import GroupCommit
+    from wichtel.store.replicas import Replica
+    from wichtel.store.search import ExperimentFilter, Page
+    from wichtel.store.transaction import Transaction
+
+_HOMES = {
+    "Artifacts": "artifacts",
+    "Database": "database",
+    "Entry": "access",
+    "Event": "events",
+    "ExperimentFilter": "search",
+    "GroupCommit": "group_commit",
+    "Page": "search",
+    "Principal": "access",
+    "Replica": "replicas",
+    "Token": "access",
+    "Transaction": "transaction",
+}
+
+__all__ = [
+    "Artifacts",
+    "Database",
+    "Entry",
+    "Event",
+    "ExperimentFilter",
+    "GroupCommit",
+    "Page",
+    "Principal",
+    "Replica",
+    "Token",
+    "Transaction",
+    "codec",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "codec":
+        return import_module("wichtel.store.codec")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"wichtel.store.{_HOMES[name]}"), name)

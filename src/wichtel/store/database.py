@@ -1,0 +1,230 @@
+"""The database: opening it, units of work, and what a failure of it is called.
+
+SQLite: WAL, so that readers never wait; a writer takes the write lock when it begins (``BEGIN IMMEDIATE``), so that what it reads stays
+true until it commits; writers of this process queue at a lock of ours rather than in SQLite's polling. ``synchronous=NORMAL``: what was
+committed survives the death of the process, also by kill -9; a power cut may take the last moments, but never leaves a damaged file.
+
+PostgreSQL: READ COMMITTED; what must not interleave says so by conditional updates and row locks.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from wichtel.domain import InvalidInput, StorageFailed, SystemFault
+from wichtel.store import schema
+from wichtel.store.transaction import Transaction
+
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """A SQLite file or a PostgreSQL database.
+
+    Args:
+        clock: What `Transaction.now` reads; the clock of the database if not given. For tests.
+    """
+
+    def __init__(self, engine: sa.Engine, *, clock: Callable[[], datetime] | None = None) -> None:
+        #: The SQLAlchemy engine; other rooms hand it on without looking inside. Its transactions on SQLite are BEGIN IMMEDIATE.
+        self.engine = engine
+        self._readers = engine.execution_options(
+            wichtel_read_only=True, **({} if engine.dialect.name == "sqlite" else {"postgresql_readonly": True})
+        )
+        self._clock = clock
+        self._in_memory = isinstance(engine.pool, StaticPool)
+        self._writer = threading.RLock()
+        self._open = threading.local()
+
+    @classmethod
+    def open(cls, url: str, *, upgrade: bool = False, clock: Callable[[], datetime] | None = None) -> Self:
+        """Open ``sqlite:///path/x.db`` (made if absent), ``sqlite://`` (in memory) or ``postgresql://…``.
+
+        Args:
+            upgrade: Bring its tables up to date; what is right for an embedded SQLite.
+
+        Raises:
+            InvalidInput: the URL is not one of these.
+            DatabaseTooNew: a newer Wichtel wrote it.
+            SystemFault: it cannot be reached.
+        """
+        database = cls(_engine(url), clock=clock)
+        try:
+            if upgrade:
+                database.upgrade()
+            else:
+                with database.read() as tx:
+                    tx.connection.exec_driver_sql("SELECT 1")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a SQLite file or in memory."""
+        return self.engine.dialect.name == "sqlite"
+
+    def upgrade(self) -> None:
+        """Bring the tables up to date. Processes that do so at once wait for each other.
+
+        Raises:
+            DatabaseTooNew: a newer Wichtel wrote it.
+        """
+        with self.transaction() as tx:
+            schema.upgrade(tx.connection)
+
+    def check(self) -> None:
+        """Make sure that the tables are those of this Wichtel.
+
+        Raises:
+            DatabaseTooNew: a newer Wichtel wrote it.
+            SystemFault: it needs `upgrade`.
+        """
+        with self.read() as tx:
+            found = schema.revision(tx.connection)
+        if found != schema.HEAD:
+            raise SystemFault(
+                f"the database is at revision {found or 'none'}, this version needs {schema.HEAD}.",
+                where=self.url,
+                hint="Run `wichtel db upgrade`.",
+            )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A unit of work that reads and writes: committed at the end, rolled back if an exception leaves it.
+
+        Raises:
+            RuntimeError: this thread is in one already; pass the outer one on instead.
+            StorageFailed: the disk is full.
+            SystemFault: the database is locked or gone.
+        """
+        if getattr(self._open, "transaction", None) is not None:
+            raise RuntimeError("this thread has a transaction open already: pass it on instead of opening another")
+        with self._lock(), _translated(self.url), self.engine.begin() as connection:
+            tx = Transaction(connection, self._clock)
+            self._open.transaction = tx
+            try:
+                yield tx
+                tx.flush_events()
+            finally:
+                self._open.transaction = None
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A unit of work that only reads: one snapshot on SQLite; never waits for a writer, nor makes one wait.
+
+        Raises:
+            SystemFault: the database is gone.
+        """
+        outer: Transaction | None = getattr(self._open, "transaction", None)
+        if self._in_memory and outer is not None:
+            # There is one connection only, and it is in use.
+            yield outer
+            return
+        with self._lock(when=self._in_memory), _translated(self.url), self._readers.connect() as connection:
+            yield Transaction(connection, self._clock)
+
+    @contextmanager
+    def _lock(self, *, when: bool = True) -> Iterator[None]:
+        if when and self.is_sqlite:
+            with self._writer:
+                yield
+        else:
+            yield
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Other rooms know nothing of SQLAlchemy: what it raises leaves this room as an error of ours."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        text = str(error.orig)
+        if "full" in text or "No space left" in text or "disk I/O" in text:
+            raise StorageFailed(f"the database cannot write: {text}.", where=url, hint="Free some disk space.") from error
+        if "locked" in text:
+            raise SystemFault(f"another process kept the database locked for {_BUSY_SECONDS} seconds.", where=url) from error
+        if "no such table" in text:
+            raise SystemFault("the database has no tables yet.", where=url, hint="Run `wichtel db upgrade`.") from error
+        hint = None if "deadlock" in text else "Is the server running, and is the URL right?"
+        raise SystemFault(f"the database failed: {text.strip()}.", where=url, hint=hint) from error
+    except sa.exc.ProgrammingError as error:
+        if "does not exist" not in str(error.orig):
+            raise
+        raise SystemFault(f"a table is missing: {error.orig}.", where=url, hint="Run `wichtel db upgrade`.") from error
+    except sa.exc.IntegrityError as error:
+        raise SystemFault(f"a row refers to one that is not there: {error.orig}.", where=url) from error
+    except sa.exc.DatabaseError as error:
+        if "file is not a database" not in str(error.orig):
+            raise
+        raise InvalidInput("this file is not a database.", where=url, hint="Give another path, or move the file away.") from error
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise InvalidInput("this is no database URL.", where=re.sub(r":[^:@/]*@", ":***@", url), hint=_URL_HINT) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed)
+    if backend == "postgresql":
+        try:
+            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10, max_overflow=20)
+        except ModuleNotFoundError as error:
+            raise SystemFault("the driver for PostgreSQL is not installed.", hint="Install wichtel[server].") from error
+    raise InvalidInput(f"{backend!r} is no database that Wichtel works with.", where=parsed.render_as_string(), hint=_URL_HINT)
+
+
+_URL_HINT = "Use sqlite:///path/to/file.db or postgresql://user@host/name."
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    options: dict[str, Any] = {}
+    if url.database in (None, "", ":memory:"):
+        options = {"poolclass": StaticPool}
+    else:
+        Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+        options = {"pool_size": 10, "max_overflow": 40}
+    engine = sa.create_engine(
+        url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS}, **options
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would begin transactions by itself, and later than we want.
+        connection.isolation_level = None
+        for setting in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {setting}").close()
+        if sqlite3.sqlite_version_info < (3, 42):
+            # The workflow engine asks for fractions of a second, which older versions do not know.
+            connection.create_function("unixepoch", 1, lambda _modifier: time.time())
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        read_only = connection.get_execution_options().get("wichtel_read_only", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,126 @@
+"""Models, their versions, and the datasets they learn from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from wichtel.domain import AlreadyExists, Dataset, Model, ModelVersion
+from wichtel.store.repository import Repository
+from wichtel.store.tables import datasets, models, versions
+
+
+class Models(Repository):
+    """Registered models, by name."""
+
+    def add(self, model: Model) -> None:
+        """Add `model`.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        row = {"name": model.name, "owner": model.owner, "team": model.team, "head": model.head, "created": model.created}
+        if not self.insert(models, row):
+            raise AlreadyExists(f"there is a model {model.name!r} already.", hint="Add a version to it, or choose another name.")
+
+    def find(self, name: str) -> Model | None:
+        """The model of that name, if there is one."""
+        row = self.connection.execute(sa.select(models).where(models.c.name == name)).one_or_none()
+        return None if row is None else Model(**row._mapping)
+
+    def get(self, name: str) -> Model:
+        """The model of that name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        model = self.find(name)
+        if model is None:
+            raise self.not_found("model", name, models.c.name)
+        return model
+
+    def list(self, *, owner: str | None = None, contains: str | None = None, limit: int = 100, after: str | None = None) -> list[Model]:
+        """In the order of names, from the first name after `after`; with `contains` in the name, whatever its case."""
+        query = sa.select(models).order_by(models.c.name).limit(limit)
+        if owner is not None:
+            query = query.where(models.c.owner == owner)
+        if contains:
+            query = query.where(models.c.name.icontains(contains, autoescape=True))
+        if after is not None:
+            query = query.where(models.c.name > after)
+        return [Model(**row._mapping) for row in self.connection.execute(query)]
+
+    def set_head(self, name: str, version: str) -> None:
+        """Let experiments start from `version` from now on.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        done = self.connection.execute(sa.update(models).where(models.c.name == name).values(head=version))
+        if not done.rowcount:
+            raise self.not_found("model", name, models.c.name)
+
+
+class Versions(Repository):
+    """Versions of models. Their ids are derived from what they are, so adding one twice adds it once."""
+
+    def add(self, version: ModelVersion) -> bool:
+        """Add `version`; False if it is there already."""
+        row = {column.name: getattr(version, column.name) for column in versions.columns}
+        return bool(self.insert(versions, row))
+
+    def find(self, version_id: str) -> ModelVersion | None:
+        """The version of that id, if there is one."""
+        row = self.connection.execute(sa.select(versions).where(versions.c.id == version_id)).one_or_none()
+        return None if row is None else ModelVersion(**row._mapping)
+
+    def get(self, version_id: str) -> ModelVersion:
+        """The version of that id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        version = self.find(version_id)
+        if version is None:
+            raise self.not_found("model version", version_id, versions.c.id)
+        return version
+
+    def list(self, model: str) -> list[ModelVersion]:
+        """Those of `model`, oldest first."""
+        query = sa.select(versions).where(versions.c.model == model).order_by(versions.c.created, versions.c.id)
+        return [ModelVersion(**row._mapping) for row in self.connection.execute(query)]
+
+
+class Datasets(Repository):
+    """Registered datasets, by name."""
+
+    def add(self, dataset: Dataset) -> None:
+        """Add `dataset`.
+
+        Raises:
+            AlreadyExists: the name is taken.
+        """
+        row: dict[str, Any] = {column.name: getattr(dataset, column.name) for column in datasets.columns}
+        if not self.insert(datasets, row):
+            raise AlreadyExists(f"there is a dataset {dataset.name!r} already.", hint="Choose another name.")
+
+    def find(self, name: str) -> Dataset | None:
+        """The dataset of that name, if there is one."""
+        row = self.connection.execute(sa.select(datasets).where(datasets.c.name == name)).one_or_none()
+        return None if row is None else Dataset(**row._mapping)
+
+    def get(self, name: str) -> Dataset:
+        """The dataset of that name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        dataset = self.find(name)
+        if dataset is None:
+            raise self.not_found("dataset", name, datasets.c.name)
+        return dataset
+
+    def list(self) -> list[Dataset]:
+        """All, in the order of names."""
+        return [Dataset(**row._mapping) for row in self.connection.execute(sa.select(datasets).order_by(datasets.c.name))]

@@ -1,0 +1,80 @@
+"""What the repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wichtel.domain import InvalidInput, NotFound, did_you_mean
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from wichtel.store.transaction import Transaction
+
+#: Most rows that one call returns.
+MOST = 1000
+
+
+class Repository:
+    """One noun's rows, in the transaction `tx`."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self.connection = tx.connection
+
+    @property
+    def now(self) -> datetime:
+        """The time of the transaction."""
+        return self.tx.now
+
+    def insert(self, table: sa.Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> int:
+        """Insert those of `rows` whose key is not taken; return how many were.
+
+        On PostgreSQL this waits for a concurrent transaction that is inserting the same key.
+        """
+        if not rows:
+            return 0
+        return self.connection.execute(self._insert(table).on_conflict_do_nothing(), rows).rowcount
+
+    def upsert(self, table: sa.Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, keep: Iterable[str] = ()) -> None:
+        """Insert `rows`, or replace those that are there, but for their columns `keep`."""
+        if not rows:
+            return
+        statement = self._insert(table)
+        keys = {column.name for column in table.primary_key}
+        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys | set(keep)}
+        self.connection.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed), rows)
+
+    def _insert(self, table: sa.Table) -> Any:
+        # Only this clause is spelt differently, not what it does.
+        return (sqlite if self.connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+    def not_found(self, what: str, name: str, column: sa.Column[Any]) -> NotFound:
+        """The error for a `name` that is not in `column`, with near ones of the first 10,000."""
+        known = self.connection.execute(sa.select(column).limit(10_000)).scalars()
+        return NotFound(f"there is no {what} {name!r}.", hint=did_you_mean(name, map(str, known)))
+
+
+def begins_with(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:
+    """Whether `column`, a `Key`, begins with `prefix`.
+
+    A range, not LIKE: an index serves it on both databases, and nothing is a wildcard.
+    """
+    if not prefix:
+        return sa.true()
+    return sa.and_(column >= prefix, column < prefix + "\U0010ffff")
+
+
+def check_limit(limit: int) -> int:
+    """Return `limit`.
+
+    Raises:
+        InvalidInput: it is not between 1 and `MOST`.
+    """
+    if not 1 <= limit <= MOST:
+        raise InvalidInput(f"{limit} is not between 1 and {MOST}.", where="limit", hint="Ask for the next page instead.")
+    return limit

@@ -1,0 +1,103 @@
+"""Runs, as the fleet's log keeps them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from wichtel.domain import Run, RunSpec, RunState
+from wichtel.store.repository import Repository, begins_with
+from wichtel.store.tables import runs
+
+_COLUMNS = tuple(runs.c[name] for name in ("spec", "state", "attempt", "worker", "result", "error", "created", "started", "ended"))
+_ENDED = [state for state in RunState if state.ended]
+
+
+class Runs(Repository):
+    """Runs, by id, in the order in which they were submitted."""
+
+    def add(self, spec: RunSpec) -> bool:
+        """Submit `spec`; False if that id was submitted before."""
+        return bool(self.add_many([spec]))
+
+    def add_many(self, specs: Iterable[RunSpec]) -> int:
+        """Submit those of `specs` that were not before; return how many."""
+        new = {"state": RunState.PENDING, "attempt": 0, "worker": "", "created": self.now}
+        return self.insert(runs, [new | {"id": s.id, "owner": s.owner, "priority": s.priority, "spec": s} for s in specs])
+
+    def find(self, run_id: str) -> Run | None:
+        """The run of that id, if there is one."""
+        row = self.connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one_or_none()
+        return None if row is None else _read(row)
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        run = self.find(run_id)
+        if run is None:
+            raise self.not_found("run", run_id, runs.c.id)
+        return run
+
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        state: RunState | Collection[RunState] | None = None,
+        prefix: str = "",
+        limit: int = 100,
+        after: str | None = None,
+    ) -> builtins.list[Run]:
+        """In the order of submission, from the one after run `after`.
+
+        Args:
+            owner: Exactly this.
+            state: This, or one of these.
+            prefix: What the id begins with.
+        """
+        query = sa.select(*_COLUMNS).where(begins_with(runs.c.id, prefix)).order_by(runs.c.number).limit(limit)
+        if owner is not None:
+            query = query.where(runs.c.owner == owner)
+        if state is not None:
+            query = query.where(runs.c.state.in_([state] if isinstance(state, RunState) else list(state)))
+        if after is not None:
+            query = query.where(runs.c.number > sa.select(runs.c.number).where(runs.c.id == after).scalar_subquery())
+        return [_read(row) for row in self.connection.execute(query)]
+
+    def claimable(self, limit: int = 100) -> builtins.list[Run]:
+        """Those that wait for an attempt: the highest priority first, within one the first submitted."""
+        query = (
+            sa.select(*_COLUMNS)
+            .where(runs.c.state.in_([RunState.PENDING, RunState.PREEMPTED]))
+            .order_by(runs.c.priority.desc(), runs.c.number)
+            .limit(limit)
+        )
+        return [_read(row) for row in self.connection.execute(query)]
+
+    def update_many(self, changed: Sequence[Run]) -> int:
+        """Write state, attempt, worker, result, error and times of each; return how many were written.
+
+        One that has ended, or has a later attempt, stays as it is: a late word of an old attempt changes nothing.
+        """
+        if not changed:
+            return 0
+        statement = (
+            sa.update(runs)
+            .where(runs.c.id == sa.bindparam("key"), runs.c.state.not_in(_ENDED), runs.c.attempt <= sa.bindparam("attempt_"))
+            .values({name: sa.bindparam(f"{name}_") for name in _CHANGING})
+        )
+        rows: list[dict[str, Any]] = [{"key": run.spec.id} | {f"{name}_": getattr(run, name) for name in _CHANGING} for run in changed]
+        return self.connection.execute(statement, rows).rowcount
+
+
+_CHANGING = ("state", "attempt", "worker", "result", "error", "started", "ended")
+
+
+def _read(row: sa.Row[Any]) -> Run:
+    values = dict(row._mapping)
+    return Run(**(values | {"state": RunState(values["state"])}))

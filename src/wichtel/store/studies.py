@@ -1,0 +1,103 @@
+"""Studies and their trials."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from wichtel.domain import AlreadyExists, Study, StudySpec, StudyState, Trial, move
+from wichtel.store.repository import Repository
+from wichtel.store.tables import studies, trials
+
+_COLUMNS = tuple(studies.c[name] for name in ("spec", "state", "reason", "created", "started", "ended"))
+
+
+class Studies(Repository):
+    """Studies, by id and by the user's name for them."""
+
+    def add(self, spec: StudySpec) -> bool:
+        """Add a PENDING study; False if that id is there already.
+
+        Raises:
+            AlreadyExists: another study has its name.
+        """
+        row = {"id": spec.id, "name": spec.name, "state": StudyState.PENDING, "reason": "", "created": self.now, "spec": spec}
+        if self.insert(studies, row):
+            return True
+        if self.find(spec.id) is None:
+            raise AlreadyExists(f"there is a study {spec.name!r} already.", hint="Choose another name.")
+        return False
+
+    def find(self, study_id: str) -> Study | None:
+        """The study of that id, if there is one."""
+        return self._one(studies.c.id == study_id)
+
+    def get(self, study_id: str) -> Study:
+        """The study of that id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        study = self.find(study_id)
+        if study is None:
+            raise self.not_found("study", study_id, studies.c.id)
+        return study
+
+    def by_name(self, name: str) -> Study | None:
+        """The study that the user calls `name`, if there is one."""
+        return self._one(studies.c.name == name)
+
+    def list(self, *, state: StudyState | Collection[StudyState] | None = None, limit: int = 100) -> builtins.list[Study]:
+        """Newest first; those in this state, or in one of these."""
+        query = sa.select(*_COLUMNS).order_by(studies.c.created.desc(), studies.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(studies.c.state.in_([state] if isinstance(state, StudyState) else list(state)))
+        return [_read(row) for row in self.connection.execute(query)]
+
+    def set_state(self, study_id: str, state: StudyState, reason: str = "") -> bool:
+        """Move it to `state`; False if it is there already.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: there is no such move.
+        """
+        old = self.get(study_id).state
+        if old is state:
+            return False
+        move(old, state, what=f"study {study_id!r}")
+        change: dict[str, Any] = {"state": state, "reason": reason}
+        if state is StudyState.RUNNING:
+            change["started"] = self.now
+        if state.ended:
+            change["ended"] = self.now
+        done = self.connection.execute(sa.update(studies).where(studies.c.id == study_id, studies.c.state == old).values(change))
+        if not done.rowcount:
+            # Somebody moved it since we looked; look again.
+            return self.set_state(study_id, state, reason)
+        self.tx.events.add(f"study.{state.lower()}", f"study/{study_id}", {"reason": reason})
+        return True
+
+    def _one(self, condition: sa.ColumnElement[bool]) -> Study | None:
+        row = self.connection.execute(sa.select(*_COLUMNS).where(condition)).one_or_none()
+        return None if row is None else _read(row)
+
+
+class Trials(Repository):
+    """Trials, by study and number."""
+
+    def of_study(self, study_id: str) -> list[Trial]:
+        """Those of the study, in the order of numbers."""
+        query = sa.select(trials.c.document).where(trials.c.study == study_id).order_by(trials.c.number)
+        return list(self.connection.execute(query).scalars())
+
+    def put_many(self, changed: Iterable[Trial]) -> None:
+        """Add each, or replace the one of its study and number."""
+        self.upsert(trials, [{"study": t.study, "number": t.number, "state": t.state, "document": t} for t in changed])
+
+
+def _read(row: sa.Row[Any]) -> Study:
+    values = dict(row._mapping)
+    return Study(**(values | {"state": StudyState(values["state"])}))

@@ -1,0 +1,141 @@
+"""A unit of work, with a repository for each noun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from wichtel.store.access import Audit, Principals, Tokens
+from wichtel.store.events import Events
+from wichtel.store.experiments import Experiments
+from wichtel.store.intents import Intents
+from wichtel.store.measurements import Measurements
+from wichtel.store.models import Datasets, Models, Versions
+from wichtel.store.quota import QuotaGroups
+from wichtel.store.registrations import Registrations
+from wichtel.store.replicas import Leases, Replicas
+from wichtel.store.runs import Runs
+from wichtel.store.studies import Studies, Trials
+
+
+class Transaction:
+    """What `Database.transaction` and `Database.read` give. Belongs to one thread; ends with its ``with`` block."""
+
+    def __init__(self, connection: sa.Connection, clock: Callable[[], datetime] | None) -> None:
+        #: The SQLAlchemy connection; other rooms hand it on without looking inside.
+        self.connection = connection
+        self._clock = clock
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of this transaction, aware, UTC: the same all through it. By the database's clock, which all replicas share."""
+        if self._clock is not None:
+            return self._clock()
+        if self.connection.dialect.name == "sqlite":
+            return datetime.now(UTC)
+        found: datetime = self.connection.execute(sa.select(sa.func.now())).scalar_one()
+        return found.astimezone(UTC)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """If an exception leaves the block, undo what was done in it, and no more."""
+        mark = self.events.mark()
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            self.events.reset(mark)
+            raise
+
+    def flush_events(self) -> None:
+        """Write the events of this transaction; `Database.transaction` does so at its end."""
+        self.events.flush()
+
+    @cached_property
+    def models(self) -> Models:
+        """Registered models."""
+        return Models(self)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """Their versions."""
+        return Versions(self)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Registered datasets."""
+        return Datasets(self)
+
+    @cached_property
+    def intents(self) -> Intents:
+        """Intents, with those that are built in."""
+        return Intents(self)
+
+    @cached_property
+    def quota_groups(self) -> QuotaGroups:
+        """The shares of teams."""
+        return QuotaGroups(self)
+
+    @cached_property
+    def registrations(self) -> Registrations:
+        """What was asked for."""
+        return Registrations(self)
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        """What came of it."""
+        return Experiments(self)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Pieces of work."""
+        return Runs(self)
+
+    @cached_property
+    def measurements(self) -> Measurements:
+        """What runs reported."""
+        return Measurements(self)
+
+    @cached_property
+    def studies(self) -> Studies:
+        """Searches."""
+        return Studies(self)
+
+    @cached_property
+    def trials(self) -> Trials:
+        """Their trials."""
+        return Trials(self)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Who leads."""
+        return Leases(self)
+
+    @cached_property
+    def replicas(self) -> Replicas:
+        """Which processes live."""
+        return Replicas(self)
+
+    @cached_property
+    def principals(self) -> Principals:
+        """Users and service accounts."""
+        return Principals(self)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Their hashed tokens."""
+        return Tokens(self)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        return Audit(self)
+
+    @cached_property
+    def events(self) -> Events:
+        """The feed of what happened."""
+        return Events(self)
