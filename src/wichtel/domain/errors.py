@@ -127,7 +127,8 @@ class WorkerLost(SystemFault):
 def _tree(root: type[WichtelError]) -> dict[str, type[WichtelError]]:
     found = {root.code: root}
     for kind in root.__subclasses__():
-        found |= _tree(kind)
+        # A subclass without a code of its own is rebuilt as what it is a case of.
+        found = _tree(kind) | found
     return found
 
 

@@ -88,11 +88,14 @@ def judge(constraint: Constraint, estimate: Estimate) -> Finding:
         low, high = -high, -low
 
     def size(gain: float) -> str:
+        gain += 0.0  # no negative zero
         return f"{gain * 100:+.3g}%" if constraint.relative else f"{gain:+.4g}"
 
     span = f"gain between {size(low)} and {size(high)} at {estimate.confidence * 100:.3g}% confidence"
     if math.isnan(low) or math.isnan(high):
         outcome, reason = Outcome.UNPROVEN, "the metric is not a number"
+    elif estimate.confidence < constraint.confidence:
+        outcome, reason = Outcome.UNPROVEN, f"{span}, but {constraint.confidence * 100:.3g}% is asked for"
     elif low >= constraint.threshold:
         outcome, reason = Outcome.HOLDS, f"{span}, needed {size(constraint.threshold)}"
     elif high < constraint.threshold:
@@ -106,7 +109,7 @@ def judge(constraint: Constraint, estimate: Estimate) -> Finding:
 class Intent:
     """A named set of constraints with one primary, the metric that a search optimises.
 
-    `models` says for which models: a pattern such as ``ads/*``; an intent for a narrower pattern wins over one of the same name for a wider.
+    `models` says for which models: a pattern such as ``ads/*``; of two intents of one name, the one with the narrower pattern wins.
 
     Raises:
         InvalidInput: no constraint, two on one metric, or a primary that is not among them.
@@ -141,16 +144,15 @@ class Intent:
 
     def resolve(self, primary_metric: str, better: Expectation) -> Intent:
         """Put the model's primary metric, and which way it is better, in the place of `PRIMARY`."""
-        constraints: dict[str, Constraint] = {}
-        for c in self.constraints:
-            if c.metric == PRIMARY:
-                c = replace(c, metric=primary_metric, expectation=better)
-            # A metric that stands there by name and as the primary keeps what was said by name.
-            if c.metric not in constraints:
-                constraints[c.metric] = c
+        # A metric that stands there by name and as the primary keeps what was said by name.
+        named = {c.metric for c in self.constraints}
         return replace(
             self,
-            constraints=tuple(constraints.values()),
+            constraints=tuple(
+                replace(c, metric=primary_metric, expectation=better) if c.metric == PRIMARY else c
+                for c in self.constraints
+                if not (c.metric == PRIMARY and primary_metric in named)
+            ),
             primary=primary_metric if self.primary == PRIMARY else self.primary,
         )
 
@@ -166,7 +168,9 @@ def choose_intent(name: str, model: str, intents: Mapping[tuple[str, str], Inten
     """
     fitting = [i for (n, _), i in intents.items() if n == name and i.applies_to(model)]
     if not fitting:
-        raise InvalidInput(f"no intent {name!r} applies to model {model!r}.", hint=did_you_mean(name, {n for n, _ in intents}))
+        patterns = sorted(pattern for n, pattern in intents if n == name)
+        hint = f"It is for {', '.join(patterns)}." if patterns else did_you_mean(name, {n for n, _ in intents})
+        raise InvalidInput(f"no intent {name!r} applies to model {model!r}.", hint=hint)
     # Narrower: more characters that are not wildcards.
     return max(fitting, key=lambda i: (sum(c not in "*?" for c in i.models), i.models))
 

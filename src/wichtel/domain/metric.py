@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NoReturn
+
+from wichtel.domain.errors import InvalidInput
 
 
 class Expectation(StrEnum):
@@ -11,6 +15,10 @@ class Expectation(StrEnum):
 
     LARGER = "larger"
     SMALLER = "smaller"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise InvalidInput(f"{value!r} is neither 'larger' nor 'smaller'.", where="which way is better")
 
     @property
     def sign(self) -> int:
@@ -78,4 +86,4 @@ class Estimate:
         """The difference divided by ``|baseline|``; 0 when both are 0, infinite when only the baseline is."""
         if self.delta == 0:
             return 0.0
-        return self.delta / abs(self.baseline) if self.baseline else float("inf") * (1 if self.delta > 0 else -1)
+        return self.delta / abs(self.baseline) if self.baseline else self.delta * math.inf

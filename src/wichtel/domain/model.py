@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import pairwise
+from typing import Any, NoReturn
 
-from wichtel.domain.errors import InvalidInput
+from wichtel.domain.errors import InvalidInput, did_you_mean
 from wichtel.domain.metric import Expectation, Metric
 from wichtel.domain.run import Resources
 
@@ -34,6 +35,10 @@ class Order(StrEnum):
 
     TIME = "time"
     SHUFFLED = "shuffled"
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise InvalidInput(f"there is no order {value!r}.", where="job.toml", hint=did_you_mean(str(value), list(cls)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,7 @@ class Job:
         windows = [("train", self.train), ("evaluation", self.evaluation)]
         if self.holdout is not None:
             windows.append(("holdout", self.holdout))
-        for (name, a), (later, b) in zip(windows, windows[1:], strict=False):
+        for (name, a), (later, b) in pairwise(windows):
             if b.start < a.end:
                 raise InvalidInput(
                     f"the {later} window starts before the {name} window ends.",
@@ -157,6 +162,8 @@ class Analysis:
     tunables: tuple[Tunable, ...]
     metadata: Metadata
     job: Job
+    #: The global of ``plan.py`` that holds the model.
+    model_name: str = "model"
     #: Number of trainable numbers, if known before training.
     parameters: int | None = None
     warnings: tuple[str, ...] = ()
@@ -178,7 +185,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
-    """A snapshot of a model's source tree. Its `id` is derived from the model, the tree and the lineage, so that making it twice makes it once."""
+    """A snapshot of a model's source tree. Its `id` is derived from model, tree and lineage: made twice, it is made once."""
 
     id: str
     model: str

@@ -34,6 +34,10 @@ class RetryPolicy:
 
     max_attempts: int = 4
 
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise InvalidInput(f"a run of {self.max_attempts} attempts is never run.", where="retry")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:

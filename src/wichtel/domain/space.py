@@ -36,6 +36,36 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_finite(value: object) -> bool:
+    if not _is_number(value):
+        return False
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        # A whole number beyond every float.
+        return False
+
+
+def _check_scalar(value: object, *, where: str) -> None:
+    if not (value is None or isinstance(value, bool | str) or _is_finite(value)):
+        raise InvalidInput(
+            f"{value!r} is not a finite number, a string, a bool or None.",
+            where=where,
+            hint="Choose a name and look the object up in your function.",
+        )
+
+
+def _keep_when(parameter: Float | Int | Choice | Bool | Fixed, when: object) -> None:
+    """Check and keep the conditions as plain tuples, so that equal ones are equal however they were written."""
+    where = type(parameter).__name__
+    if not isinstance(when, Mapping):
+        raise InvalidInput(f"when: {when!r} is not a table of parents and their values.", where=where)
+    for parent, allowed in when.items():
+        if isinstance(allowed, str) or not isinstance(allowed, Sequence) or not allowed:
+            raise InvalidInput(f"when: {parent!r} needs a list of values.", where=where)
+    object.__setattr__(parameter, "when", {parent: tuple(allowed) for parent, allowed in when.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class Float:
     """A real number in ``[low, high]``; with `step`, only ``low + k·step``; with `log`, searched on a log scale.
@@ -53,15 +83,17 @@ class Float:
 
     def __post_init__(self) -> None:
         _check_bounds(self, self.low, self.high, self.log)
-        if self.step is not None and (self.log or not self.step > 0):
+        if self.step is not None and (self.log or not _is_finite(self.step) or self.step <= 0):
             raise InvalidInput("step must be positive and does not go with log.", where=repr(self))
+        _keep_when(self, self.when)
 
     def check(self, value: object, where: str) -> None:
         """Raise `InvalidInput` unless `value` is one of this parameter's."""
-        if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]
+        if not _is_finite(value):
             raise InvalidInput(f"{value!r} is not a finite number.", where=where)
-        slack = 1e-9 * max(1.0, abs(self.low), abs(self.high))
-        if not self.low - slack <= value <= self.high + slack:  # type: ignore[operator]
+        # Room for rounding only, on the parameter's own scale: on a log scale nothing near 0 may slip through.
+        below, above = (1e-9 * self.low, 1e-9 * self.high) if self.log else (1e-9 * (self.high - self.low),) * 2
+        if not self.low - below <= value <= self.high + above:  # type: ignore[operator]
             raise InvalidInput(f"{value!r} is outside [{self.low}, {self.high}].", where=where)
         if self.step is not None:
             k = (value - self.low) / self.step  # type: ignore[operator]
@@ -74,20 +106,22 @@ class Float:
             drawn = math.exp(random.uniform(math.log(self.low), math.log(self.high)))
             return min(max(drawn, self.low), self.high)
         if self.step is not None:
-            return self.low + random.randrange(self._steps() + 1) * self.step
-        return random.uniform(self.low, self.high)
+            return min(self.low + random.randrange(self._steps() + 1) * self.step, self.high)
+        return min(max(random.uniform(self.low, self.high), self.low), self.high)
 
     def values(self, resolution: int) -> list[Value]:
         """The grid: all steps, or `resolution` points from `low` to `high`, evenly on its scale."""
         if self.step is not None:
-            return [self.low + k * self.step for k in range(self._steps() + 1)]
+            return [min(self.low + k * self.step, self.high) for k in range(self._steps() + 1)]
         if self.low == self.high or resolution == 1:
             return [self.low]
         parts = [k / (resolution - 1) for k in range(resolution)]
         if self.log:
-            ratio = self.high / self.low
-            return [min(self.low * ratio**p, self.high) for p in parts]
-        return [self.low + p * (self.high - self.low) for p in parts]
+            low, high = math.log(self.low), math.log(self.high)
+            points = [math.exp(low + p * (high - low)) for p in parts]
+        else:
+            points = [self.low + p * (self.high - self.low) for p in parts]
+        return [self.low, *(min(max(point, self.low), self.high) for point in points[1:-1]), self.high]
 
     def _steps(self) -> int:
         assert self.step is not None
@@ -116,6 +150,7 @@ class Int:
         _check_bounds(self, self.low, self.high, self.log)
         if self.step < 1 or (self.log and self.step != 1):
             raise InvalidInput("step must be at least 1 and does not go with log.", where=repr(self))
+        _keep_when(self, self.when)
 
     def check(self, value: object, where: str) -> None:
         """Raise `InvalidInput` unless `value` is one of this parameter's."""
@@ -159,16 +194,11 @@ class Choice:
         if isinstance(options, str):
             raise InvalidInput("the options must be a list.", where=f"Choice({options!r})")
         object.__setattr__(self, "options", tuple(options))
-        object.__setattr__(self, "when", dict(when or {}))
+        _keep_when(self, when if when is not None else {})
         if not self.options:
             raise InvalidInput("a choice needs at least one option.", where="Choice")
         for i, option in enumerate(self.options):
-            if not (option is None or isinstance(option, int | float | bool | str)):
-                raise InvalidInput(
-                    f"option {option!r} is not a number, a string, a bool or None.",
-                    where="Choice",
-                    hint="Choose a name and look the object up in your function.",
-                )
+            _check_scalar(option, where="Choice")
             if any(same(option, other) for other in self.options[:i]):
                 raise InvalidInput(f"option {option!r} stands there twice.", where="Choice")
 
@@ -193,6 +223,9 @@ class Bool:
     when: When = field(default_factory=dict, kw_only=True)
     kind: ClassVar[str] = "bool"
 
+    def __post_init__(self) -> None:
+        _keep_when(self, self.when)
+
     def check(self, value: object, where: str) -> None:
         """Raise `InvalidInput` unless `value` is one of this parameter's."""
         if not isinstance(value, bool):
@@ -215,6 +248,10 @@ class Fixed:
     when: When = field(default_factory=dict, kw_only=True)
     kind: ClassVar[str] = "fixed"
 
+    def __post_init__(self) -> None:
+        _check_scalar(self.value, where="Fixed")
+        _keep_when(self, self.when)
+
     def check(self, value: object, where: str) -> None:
         """Raise `InvalidInput` unless `value` is one of this parameter's."""
         if not same(value, self.value):  # type: ignore[arg-type]
@@ -235,10 +272,14 @@ Parameter = Float | Int | Choice | Bool | Fixed
 def _check_bounds(parameter: object, low: float, high: float, log: bool) -> None:
     where = repr(parameter)
     for bound in (low, high):
-        if not _is_number(bound) or not math.isfinite(bound):
+        if not _is_finite(bound):
             raise InvalidInput(f"bound {bound!r} is not a finite number.", where=where)
     if low > high:
         raise InvalidInput(f"low {low} is above high {high}.", where=where)
+    if not _is_finite(high - low):
+        raise InvalidInput(f"the range from {low} to {high} is too wide to draw from.", where=where)
+    if not isinstance(log, bool):
+        raise InvalidInput(f"log is true or false, not {log!r}.", where=where)
     if log and low <= 0:
         raise InvalidInput("a log scale needs a positive low.", where=where)
 
@@ -310,7 +351,13 @@ class Space(Mapping[str, Parameter]):
         return config
 
     def grid(self, resolution: int = 5) -> Iterator[Config]:
-        """Every combination, with `resolution` points for each continuous parameter; last parameter fastest."""
+        """Every combination, with at most `resolution` points for each numeric parameter without steps; last parameter fastest.
+
+        Raises:
+            InvalidInput: `resolution` is below 1.
+        """
+        if resolution < 1:
+            raise InvalidInput(f"a grid needs at least one point per parameter, not {resolution}.", where="resolution")
         names = list(self.parameters)
 
         def extend(config: Config, depth: int) -> Iterator[Config]:
@@ -332,12 +379,7 @@ class Space(Mapping[str, Parameter]):
         >>> Space({"x": Float(0, 2)}).key({"x": 1}) == Space({"x": Float(0, 2)}).key({"x": 1.0})
         True
         """
-        parts = []
-        for name in self.parameters:
-            if name in config:
-                value = config[name]
-                parts.append(f"{name}={float(value).hex() if _is_number(value) else repr(value)}")
-        return ";".join(parts)
+        return repr([(name, _canonical(config[name])) for name in self.parameters if name in config])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `from_json` is the way back."""
@@ -353,6 +395,11 @@ class Space(Mapping[str, Parameter]):
         if not isinstance(data, Mapping):
             raise InvalidInput(f"a search space is a table of parameters, not {data!r}.")
         return cls({name: _parameter_from_json(name, spec) for name, spec in data.items()})
+
+
+def _canonical(value: Any) -> Value:
+    # Whole numbers as such: exact beyond 2**53, and without a negative zero.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _in_order(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -374,8 +421,6 @@ def _in_order(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
                     where=f"parameter {name!r}",
                     hint=did_you_mean(parent, parameters),
                 )
-            if isinstance(allowed, str) or not isinstance(allowed, Sequence) or not allowed:
-                raise InvalidInput(f"when: {parent!r} needs a list of values.", where=f"parameter {name!r}")
             for value in allowed:
                 parameters[parent].check(value, where=f"parameter {name!r}, when {parent!r}")
     ordered: dict[str, Parameter] = {}
@@ -414,7 +459,7 @@ def _parameter_from_json(name: str, spec: object) -> Parameter:
     if not isinstance(spec, Mapping) or "kind" not in spec:
         raise InvalidInput("it needs a table with a 'kind'.", where=where, hint="Kinds: " + ", ".join(_FIELDS))
     kind = spec["kind"]
-    if kind not in _FIELDS:
+    if not isinstance(kind, str) or kind not in _FIELDS:
         raise InvalidInput(f"unknown kind {kind!r}.", where=where, hint=did_you_mean(str(kind), _FIELDS))
     make, fields = _FIELDS[kind]
     given = {k: v for k, v in spec.items() if k != "kind" and not (k == "step" and v is None)}

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from dataclasses import replace
+from itertools import islice
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wichtel.domain import Bool, Choice, Fixed, Float, Int, InvalidInput, Parameter, Space
+
+finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
+positive = st.floats(min_value=1e-300, max_value=1e300)
+scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | finite | st.text(max_size=5)
+
+
+@st.composite
+def floats(draw: st.DrawFn) -> Float:
+    kind = draw(st.sampled_from(["linear", "log", "step"]))
+    if kind == "log":
+        low, high = sorted([draw(positive), draw(positive)])
+        return Float(low, high, log=True)
+    if kind == "step":
+        low = draw(st.floats(-1000, 1000))
+        return Float(low, low + draw(st.floats(0, 1000)), step=draw(st.floats(0.1, 100)))
+    low, high = sorted([draw(finite), draw(finite)])
+    return Float(low, high)
+
+
+@st.composite
+def ints(draw: st.DrawFn) -> Int:
+    if draw(st.booleans()):
+        low, high = sorted([draw(st.integers(1, 10**9)), draw(st.integers(1, 10**9))])
+        return Int(low, high, log=True)
+    low, high = sorted([draw(st.integers(-(10**9), 10**9)), draw(st.integers(-(10**9), 10**9))])
+    return Int(low, high, step=draw(st.integers(1, 1000)))
+
+
+def distinct(value: Any) -> tuple[bool, Any]:
+    return (isinstance(value, bool), value)
+
+
+choices = st.lists(scalars, min_size=1, max_size=5, unique_by=distinct).map(Choice)
+parameters: st.SearchStrategy[Parameter] = floats() | ints() | choices | st.just(Bool()) | scalars.map(Fixed)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    """Up to five parameters, some of them under the condition of an earlier one, written in any order."""
+    made: dict[str, Parameter] = {}
+    for name in draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)):
+        parameter = draw(parameters)
+        if made and draw(st.booleans()):
+            parent = draw(st.sampled_from(sorted(made)))
+            allowed = [v for v in made[parent].values(3) if draw(st.booleans())]
+            if allowed:
+                parameter = replace(parameter, when={parent: allowed})
+        made[name] = parameter
+    return Space(dict(draw(st.permutations(list(made.items())))))
+
+
+@given(spaces(), st.integers(0, 2**31))
+def test_a_draw_is_legal_and_repeatable(space: Space, seed: int) -> None:
+    config = space.sample(Random(seed))
+    space.check(config)
+    assert space.sample(Random(seed)) == config
+
+
+@given(spaces(), st.integers(1, 6))
+def test_a_grid_holds_legal_configurations_each_once(space: Space, resolution: int) -> None:
+    grid = list(islice(space.grid(resolution), 300))
+    assert grid
+    for config in grid:
+        space.check(config)
+    # A range that is narrower than its points are many may repeat one through rounding; nothing else may.
+    if not any(isinstance(p, Float) for p in space.values()):
+        assert len({space.key(config) for config in grid}) == len(grid)
+
+
+@given(spaces())
+def test_json_round_trip(space: Space) -> None:
+    text = json.dumps(space.to_json())
+    again = Space.from_json(json.loads(text))
+    assert again == space
+    assert list(again) == list(space)
+    assert json.dumps(again.to_json()) == text
+    assert again.sample(Random(0)) == space.sample(Random(0))
+    assert pickle.loads(pickle.dumps(space)) == space
+
+
+@given(spaces(), st.integers(0, 99), st.integers(0, 99))
+def test_keys_are_equal_exactly_for_equal_configurations(space: Space, one: int, two: int) -> None:
+    a, b = space.sample(Random(one)), space.sample(Random(two))
+    alike = list(a) == list(b) and all(distinct(a[n]) == distinct(b[n]) for n in a)
+    assert (space.key(a) == space.key(b)) is alike
+    assert space.key(json.loads(json.dumps(a))) == space.key(a)
+    assert space.key(dict(reversed(a.items()))) == space.key(a)
+
+
+def test_keys_are_exact() -> None:
+    space = Space({"n": Int(0, 2**60), "c": Choice([True, 1, "1", None, 0.5])})
+    assert space.key({"n": 2**53, "c": 1}) != space.key({"n": 2**53 + 1, "c": 1})
+    assert len({space.key({"n": 1, "c": c}) for c in (True, 1, "1", None, 0.5)}) == 5
+    zero = Space({"x": Float(-1, 1)})
+    assert zero.key({"x": 0}) == zero.key({"x": -0.0}) == zero.key({"x": 0.0})
+    tricky = Space({"a": Int(0, 9), "b": Int(0, 9, when={"a": [1]}), "a=1;b": Int(0, 9, when={"a": [2]})})
+    assert tricky.key({"a": 1, "b": 2}) != tricky.key({"a": 2, "a=1;b": 2})
+
+
+def test_children_stand_after_their_parents_and_others_stay_in_order() -> None:
+    space = Space({"units": Int(1, 8, when={"kind": ["dense"]}), "rate": Float(0, 1), "kind": Choice(["dense", "none"]), "z": Bool()})
+    assert list(space) == ["rate", "kind", "units", "z"] or list(space) == ["rate", "kind", "z", "units"]
+    assert list(space).index("kind") < list(space).index("units")
+    assert space.conditional
+    assert not Space({"z": Bool()}).conditional
+
+
+def test_a_child_lives_only_under_its_parents_values_and_so_do_its_children() -> None:
+    space = Space(
+        {
+            "kind": Choice(["tree", "net"]),
+            "depth": Int(1, 3, when={"kind": ["net"]}),
+            "width": Int(4, 5, when={"depth": [2, 3]}),
+        }
+    )
+    space.check({"kind": "tree"})
+    space.check({"kind": "net", "depth": 1})
+    space.check({"kind": "net", "depth": 3, "width": 4})
+    for config, told in (
+        ({"kind": "tree", "depth": 1}, "'depth' has a value"),
+        ({"kind": "net"}, "'depth' has no value"),
+        ({"kind": "net", "depth": 1, "width": 4}, "'width' has a value"),
+        ({"kind": "tree", "width": 4}, "'width' has a value"),
+        ({"kind": "tree", "widht": 4}, "Did you mean 'width'"),
+    ):
+        with pytest.raises(InvalidInput, match=told):
+            space.check(config)
+    assert list(space.grid()) == [
+        {"kind": "tree"},
+        {"kind": "net", "depth": 1},
+        {"kind": "net", "depth": 2, "width": 4},
+        {"kind": "net", "depth": 2, "width": 5},
+        {"kind": "net", "depth": 3, "width": 4},
+        {"kind": "net", "depth": 3, "width": 5},
+    ]
+
+
+def test_true_is_not_one() -> None:
+    space = Space({"flag": Choice([True, 1]), "child": Bool(when={"flag": [True]})})
+    assert space.is_active("child", {"flag": True})
+    assert not space.is_active("child", {"flag": 1})
+    with pytest.raises(InvalidInput, match="not a bool"):
+        Space({"b": Bool()}).check({"b": 1})
+    with pytest.raises(InvalidInput, match="not a whole number"):
+        Space({"i": Int(0, 1)}).check({"i": True})
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-10, 1.1e-9, 9e-13, math.nan, math.inf, "1e-10", None, True])
+def test_nothing_slips_through_the_ends_of_a_log_scale(value: object) -> None:
+    space = Space({"x": Float(1e-12, 1e-9, log=True)})
+    with pytest.raises(InvalidInput):
+        space.check({"x": value})
+
+
+def test_steps() -> None:
+    x = Float(0.0, 0.3, step=0.1)
+    assert x.values(99) == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert max(v for v in x.values(99) if isinstance(v, float)) <= 0.3
+    x.check(0.1 + 0.2 - 1e-17, "x")
+    with pytest.raises(InvalidInput, match="multiple"):
+        x.check(0.25, "x")
+    assert Int(1, 10, step=4).values(9) == [1, 5, 9]
+    with pytest.raises(InvalidInput, match="multiple"):
+        Int(1, 10, step=4).check(3, "x")
+
+
+def test_grids_of_wide_ranges() -> None:
+    assert Float(1e-300, 1e300, log=True).values(3) == pytest.approx([1e-300, 1, 1e300])
+    assert Float(0, 1).values(1) == [0]
+    assert Float(2, 2).values(5) == [2]
+    assert Int(1, 1000, log=True).values(4) == [1, 10, 100, 1000]
+    with pytest.raises(InvalidInput, match="at least one point"):
+        Space({"x": Float(0, 1)}).grid(0)
+
+
+def test_draws_cover_their_scale() -> None:
+    random = Random(0)
+    logs = [Float(1e-4, 1, log=True).sample(random) for _ in range(2000)]
+    assert 0.4 < sum(v < 1e-2 for v in logs) / 2000 < 0.6
+    assert {Int(1, 4, log=True).sample(random) for _ in range(200)} == {1, 2, 3, 4}
+    assert {Int(0, 9, step=3).sample(random) for _ in range(200)} == {0, 3, 6, 9}
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Float(1, 0), "above high"),
+        (lambda: Float(math.nan, 1), "not a finite number"),
+        (lambda: Float(0, math.inf), "not a finite number"),
+        (lambda: Float(-1e308, 1e308), "too wide"),
+        (lambda: Float("0", 1), "not a finite number"),  # type: ignore[arg-type]
+        (lambda: Float(False, 1), "not a finite number"),
+        (lambda: Float(0, 1, log=True), "positive low"),
+        (lambda: Float(0, 1, log="yes"), "true or false"),  # type: ignore[arg-type]
+        (lambda: Float(0, 1, step=0), "step"),
+        (lambda: Float(0, 1, step=math.inf), "step"),
+        (lambda: Float(0, 1, step="a"), "step"),  # type: ignore[arg-type]
+        (lambda: Float(1, 2, log=True, step=0.5), "step"),
+        (lambda: Int(0.5, 1), "whole number"),  # type: ignore[arg-type]
+        (lambda: Int(0, 10**400), "finite"),
+        (lambda: Int(1, 5, step=0), "step"),
+        (lambda: Int(1, 5, step=2, log=True), "step"),
+        (lambda: Choice([]), "at least one"),
+        (lambda: Choice("abc"), "must be a list"),
+        (lambda: Choice([1, 1.0]), "twice"),
+        (lambda: Choice([math.nan]), "finite"),
+        (lambda: Choice([[1]]), "not a finite number, a string"),  # type: ignore[list-item]
+        (lambda: Fixed({}), "not a finite number, a string"),  # type: ignore[arg-type]
+        (lambda: Bool(when=["a"]), "not a table"),  # type: ignore[arg-type]
+        (lambda: Bool(when={"a": "b"}), "list of values"),
+        (lambda: Bool(when={"a": []}), "list of values"),
+        (lambda: Space({}), "at least one parameter"),
+        (lambda: Space({"": Bool()}), "not a parameter name"),
+        (lambda: Space({"x": 3}), "not a parameter"),  # type: ignore[dict-item]
+        (lambda: Space({"x": Bool(when={"width": [1]}), "widht": Int(1, 2)}), "Did you mean 'widht'"),
+        (lambda: Space({"x": Bool(when={"n": [3]}), "n": Int(1, 2)}), "outside"),
+        (lambda: Space({"x": Bool(when={"y": [True]}), "y": Bool(when={"x": [True]})}), "circle"),
+        (lambda: Space({"x": Bool(when={"x": [True]})}), "circle"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make: Any, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ([], "a table of parameters"),
+        ({"x": 3}, "'kind'"),
+        ({"x": {"low": 1}}, "'kind'"),
+        ({"x": {"kind": "flaot", "low": 0, "high": 1}}, "Did you mean 'float'"),
+        ({"x": {"kind": ["float"]}}, "unknown kind"),
+        ({"x": {"kind": "float", "low": 0}}, "float needs low, high"),
+        ({"x": {"kind": "float", "low": 0, "hihg": 1}}, "Did you mean 'high'"),
+        ({"x": {"kind": "float", "low": "a", "high": 1}}, "parameter 'x'"),
+        ({"x": {"kind": "int", "low": 0, "high": 1, "step": "a"}}, "parameter 'x'"),
+        ({"x": {"kind": "choice", "options": 3}}, "choice"),
+        ({"x": {"kind": "bool", "when": [1]}}, "parameter 'x'"),
+    ],
+)
+def test_json_that_makes_no_sense_is_refused_with_its_place(data: Any, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        Space.from_json(data)
