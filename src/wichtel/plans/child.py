@@ -1,0 +1,120 @@
+"""The inside of a fresh process; `fresh.run_fresh` is the outside. Run as ``python -m wichtel.plans.child REQUEST FD PARENT``.
+
+Messages to the parent are msgpack, each after its length in 4 bytes, big-endian: ``["report", step, metrics]``,
+``["phase", doing, seconds, limit]``, and at the end ``["result", value]`` or ``["error", json]``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import os
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast
+
+import msgspec
+
+from wichtel.domain import InvalidInput, SystemFault, WichtelError
+from wichtel.plans.blame import blame
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class Child:
+    """What an entry gets as its second argument."""
+
+    #: The plan's files, which are also the working directory. An empty folder if no plan was given.
+    folder: Path
+    #: For files of its own; removed at the end.
+    scratch: Path
+    _reply: int
+    _lock: Lock = field(default_factory=Lock)
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Send measurements to the parent. It does not wait: a parent that wants to stop kills this process."""
+        self._send(["report", int(step), {name: float(value) for name, value in metrics.items()}])
+
+    def phase(self, doing: str, *, seconds: float, limit: str) -> None:
+        """Begin a new phase with a time limit of its own, from now.
+
+        Args:
+            doing: For the error, such as ``"training"``.
+            seconds: Its limit.
+            limit: The limit's name in ``job.toml``, such as ``"limits.train_seconds"``.
+        """
+        self._send(["phase", doing, float(seconds), limit])
+
+    def _send(self, message: list[Any]) -> None:
+        packed = msgspec.msgpack.encode(message, enc_hook=_plain)
+        data = memoryview(struct.pack(">I", len(packed)) + packed)
+        with self._lock:
+            while data:
+                data = data[os.write(self._reply, data) :]
+
+
+def main(request_file: str, reply: str, parent: str) -> None:
+    """Carry out the request and end the process."""
+    # The kernel kills this process when the thread that started it ends; a parent that is gone already sends no signal.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        os._exit(1)
+    os.set_inheritable(int(reply), False)
+    # Under memory pressure the kernel should take this process rather than the service that started it.
+    Path("/proc/self/oom_score_adj").write_text("500")
+    request = msgspec.msgpack.decode(Path(request_file).read_bytes())
+    child = Child(folder=Path(request["folder"]), scratch=Path(request["scratch"]), _reply=int(reply))
+    # The parent asks with this signal where a process stands that has used up its time.
+    with Path(request["stack"]).open("w") as stack:
+        faulthandler.register(signal.SIGUSR1, file=stack, all_threads=True)
+        os.chdir(child.folder)
+        sys.path.insert(0, str(child.folder))
+        try:
+            result = _load(request["entry"])(request["payload"], child)
+            child._send(["result", result])
+        except WichtelError as error:
+            child._send(["error", error.to_json()])
+        except BaseException as error:  # noqa: BLE001 - it is the parent's to judge
+            child._send(["error", _describe(error, child.folder).to_json()])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit(): threads and exit handlers of user code have no say any more.
+    os._exit(0)
+
+
+def _load(entry: str) -> Callable[[dict[str, Any], Child], Any]:
+    module, _, name = entry.partition(":")
+    try:
+        return cast("Callable[[dict[str, Any], Child], Any]", getattr(importlib.import_module(module), name))
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(f"there is no {entry!r}: {error}.", hint="An entry is 'module:function'.") from error
+
+
+def _describe(error: BaseException, folder: Path) -> WichtelError:
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SystemExit | MemoryError) or any(Path(f.filename).is_relative_to(folder) for f in frames):
+        return blame(error, folder, doing="the plan")
+    last = frames[-1] if frames else None
+    tail = "".join(traceback.format_exception(error))[-2000:]
+    return SystemFault(
+        f"{type(error).__name__}: {error}", where=f"{last.filename}:{last.lineno}" if last else None, hint=f"Traceback: {tail}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "size", 1) == 1:
+        return item()
+    raise TypeError(f"an entry's result is plain JSON; it has a {type(value).__name__}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
