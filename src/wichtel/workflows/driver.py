@@ -1,0 +1,200 @@
+"""Carries out graphs on the event loop of DBOS.
+
+One graph is one DBOS workflow, and each of its steps one or two DBOS steps (the body; the wait for a polled step's output), whose numbers
+are drawn in topological order before anything runs. The order in which steps then happen to end does not matter to a replay, so the
+driver is plain data flow: a task per step, which waits for the tasks before it. A step costs one row, and the next one begins without
+asking the database. (A DBOS child workflow per step was the alternative: four writes instead of one, a poll of the database per waiting
+parent, and a cancel that has to cascade.)
+
+All of it is asyncio. Something that waits (for a run of three hours, for a retry) is a timer and holds no thread, so that hundreds of
+graphs can wait in one process. Bodies and polls are plain functions and run on two small thread pools of their own: a long body delays
+neither polls nor handlers nor DBOS's bookkeeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wichtel.domain.errors import SystemFault, UserError, did_you_mean
+from wichtel.workflows.codec import through_json
+from wichtel.workflows.failure import StepFailed, to_json
+from wichtel.workflows.graph import INPUT, Graph, Step, StepContext
+
+if TYPE_CHECKING:
+    from dbos import DBOS
+
+log = logging.getLogger(__name__)
+
+#: Appended to a polled step's name, names the DBOS step that waits for its output.
+WAIT_SUFFIX = "/wait"
+#: A poll only reads, so nothing is lost by being patient with it: it may fail for this long before its step does.
+_POLL_PATIENCE_SECONDS = 30.0
+_FIRST_POLL_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class Driver:
+    """Carries out the graphs it was given.
+
+    Args:
+        graphs: By name.
+        threads: Most step bodies at once.
+        poll_seconds: Longest time between two polls of a waiting step. The first come sooner.
+        backoff_seconds: Pause before the first retry; each further one is three times longer.
+    """
+
+    def __init__(self, graphs: Mapping[str, Graph], *, threads: int, poll_seconds: float, backoff_seconds: float) -> None:
+        self._graphs = graphs
+        self._poll_seconds = poll_seconds
+        self._backoff_seconds = backoff_seconds
+        self._bodies = ThreadPoolExecutor(threads, thread_name_prefix="wichtel-step")
+        self._quick = ThreadPoolExecutor(8, thread_name_prefix="wichtel-poll")
+        #: Workflow → events that its waiting steps wait for. Only touched on the event loop.
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def close(self) -> None:
+        """Let bodies that are underway run out unheard."""
+        for pool in (self._bodies, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def wake(self, workflow: str) -> None:
+        """Poll the waiting steps of `workflow` now. From any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake, workflow)
+
+    def _wake(self, workflow: str) -> None:
+        for event in self._waiting.get(workflow, ()):
+            event.set()
+
+    async def run(self, dbos: type[DBOS], name: str, given: dict[str, Any]) -> Any:
+        """The body of the DBOS workflow: all of graph `name`.
+
+        Raises:
+            StepFailed: of the step that failed first.
+            SystemFault: this process knows no graph of that name.
+        """
+        self._loop = asyncio.get_running_loop()
+        workflow = dbos.workflow_id
+        assert workflow is not None
+        graph = self._graphs.get(name)
+        if graph is None:
+            raise SystemFault(f"no graph and no handler is called {name!r} here.", hint=did_you_mean(name, self._graphs))
+        reserved = {s.name: [dbos.reserve_step() for _ in range(1 if s.poll is None else 2)] for s in graph.steps}
+        outputs: dict[str, Any] = {}
+        tasks: dict[str, asyncio.Task[None]] = {}
+
+        async def carry_out(step: Step) -> None:
+            for earlier in step.after:
+                # Not awaited itself: to cancel this task is not to cancel that one.
+                await asyncio.wait([tasks[earlier]])
+                if tasks[earlier].cancelled() or tasks[earlier].exception() is not None:
+                    return
+            inputs = {INPUT: given, **{earlier: outputs[earlier] for earlier in graph.before[step.name]}}
+            pool = self._quick if graph.single else self._bodies
+            body, *wait = reserved[step.name]
+            output = await body.run_async({"name": step.name, "preemptible": True}, self._body, workflow, step, inputs, pool)
+            for reservation in wait:
+                output = await reservation.run_async(
+                    {"name": step.name + WAIT_SUFFIX, "preemptible": True}, self._poll, workflow, step, output
+                )
+            outputs[step.name] = output
+
+        for step in graph.steps:
+            tasks[step.name] = asyncio.create_task(carry_out(step))
+        try:
+            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        failures = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+        # DBOS tells of a cancel or of a take-over by a BaseException: that outranks what a step says.
+        for error in sorted(failures, key=lambda e: isinstance(e, Exception)):
+            raise error
+        return graph.result(outputs)
+
+    async def _body(self, workflow: str, step: Step, inputs: dict[str, Any], pool: ThreadPoolExecutor) -> Any:
+        async def attempt(number: int) -> Any:
+            context = StepContext(workflow=workflow, step=step.name, attempt=number)
+            return await self._call(pool, step.run, context, inputs)
+
+        return await self._kept(step, partial(self._with_retries, step, workflow, attempt))
+
+    async def _poll(self, workflow: str, step: Step, ticket: Any) -> Any:
+        return await self._kept(step, partial(self._wait, workflow, step, ticket))
+
+    async def _kept(self, step: Step, work: Callable[[], Awaitable[Any]]) -> Any:
+        """What DBOS then keeps: plain JSON or a `StepFailed`."""
+        try:
+            return through_json(await work(), step.name)
+        except Exception as error:
+            raise StepFailed(to_json(error, step.name)) from error
+
+    async def _with_retries(self, step: Step, workflow: str, attempt: Callable[[int], Awaitable[Any]]) -> Any:
+        number = 1
+        while True:
+            try:
+                return await attempt(number)
+            except UserError:
+                raise
+            except Exception as error:
+                if number > step.retries:
+                    raise
+                log.warning("step %s of %s failed and is tried again: %s: %s", step.name, workflow, type(error).__name__, error)
+            await asyncio.sleep(self._pause(number))
+            number += 1
+
+    async def _wait(self, workflow: str, step: Step, ticket: Any) -> Any:
+        assert step.poll is not None
+        context = StepContext(workflow=workflow, step=step.name)
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+        self._waiting[workflow].add(woken)
+        pause = min(_FIRST_POLL_SECONDS, self._poll_seconds)
+        failures, failing_since = 0, 0.0
+        try:
+            while True:
+                woken.clear()
+                try:
+                    output = await self._call(self._quick, step.poll, context, ticket)
+                except UserError:
+                    raise
+                except Exception as error:
+                    failures += 1
+                    failing_since = failing_since or loop.time()
+                    if failures > step.retries and loop.time() - failing_since >= _POLL_PATIENCE_SECONDS:
+                        raise
+                    log.warning("poll of step %s of %s failed: %s: %s", step.name, workflow, type(error).__name__, error)
+                else:
+                    if output is not None:
+                        return output
+                    failures, failing_since = 0, 0.0
+                # Many that began together shall not ask together for ever.
+                await _first_of(woken, pause * random.uniform(0.9, 1.1))
+                pause = min(pause * 1.5, self._poll_seconds)
+        finally:
+            self._waiting[workflow].discard(woken)
+            if not self._waiting[workflow]:
+                del self._waiting[workflow]
+
+    async def _call(self, pool: ThreadPoolExecutor, fn: Callable[..., Any], *args: Any) -> Any:
+        # Unlike asyncio.to_thread this carries no context variables over: a body that used DBOS by itself would break replays.
+        return await asyncio.get_running_loop().run_in_executor(pool, fn, *args)
+
+    def _pause(self, number: int) -> float:
+        return float(min(self._backoff_seconds * 3 ** (number - 1), _LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2))
+
+
+async def _first_of(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
