@@ -1,0 +1,29 @@
+"""Registrations, their scheduling and endings, and the catalogue they refer to: models, datasets, intents.
+
+Owns: the calls of the API as plain functions, the scheduler, the listeners, who may do what. May import: protocols and everything below.
+Start with `service.py`, then `listeners.py`. To add a durable job, copy `Listeners.expire`.
+"""
+
+from wichtel.experiments.access import Access, Principal, Role, role_of
+from wichtel.experiments.catalogue import Datasets, Intents
+from wichtel.experiments.listeners import Listeners
+from wichtel.experiments.models import Models
+from wichtel.experiments.registration import ProtocolRequest, RegisterModels
+from wichtel.experiments.service import Experiments
+from wichtel.experiments.work import Runs, Studies
+
+__all__ = [
+    "Access",
+    "Datasets",
+    "Experiments",
+    "Intents",
+    "Listeners",
+    "Models",
+    "Principal",
+    "ProtocolRequest",
+    "RegisterModels",
+    "Role",
+    "Runs",
+    "Studies",
+    "role_of",
+]

@@ -1,0 +1,113 @@
+"""Datasets and intents: what models and registrations refer to by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wichtel.domain import (
+    BUILT_IN_INTENTS,
+    AlreadyExists,
+    Dataset,
+    Intent,
+    InvalidInput,
+    check_name,
+    choose_intent,
+)
+from wichtel.experiments.access import Principal, Role
+from wichtel.store import Artifacts, Database
+from wichtel.training import ingest
+
+
+class Datasets:
+    """The registered datasets."""
+
+    def __init__(self, db: Database, artifacts: Artifacts) -> None:
+        self._db = db
+        self._artifacts = artifacts
+
+    def add(self, name: str, files: Sequence[str], time_column: str, principal: Principal) -> Dataset:
+        """Read `files` (Parquet or CSV, paths or URLs that the service can read), order them by time, and keep them as one Parquet file.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            InvalidInput: a file, the time column or a value is not right.
+        """
+        principal.need(Role.EDITOR, to="add datasets")
+        check_name(name, what="dataset")
+        with self._db.read() as tx:
+            now = tx.now
+            if any(d.name == name for d in tx.datasets.list()):
+                raise AlreadyExists(f"there is a dataset {name!r} already.", hint="A dataset does not change; give new data a new name.")
+        dataset = ingest(list(files), name=name, time_column=time_column, artifacts=self._artifacts, owner=principal.name, now=now)
+        with self._db.transaction() as tx:
+            tx.datasets.add(dataset)
+            tx.audit.add(principal.name, "add_dataset", name, {"rows": dataset.rows, "digest": dataset.digest})
+        return dataset
+
+    def get(self, name: str) -> Dataset:
+        """One dataset.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.datasets.get(name)
+
+    def list(self) -> list[Dataset]:
+        """All of them, by name."""
+        with self._db.read() as tx:
+            return tx.datasets.list()
+
+
+class Intents:
+    """The intents: built in, and those that users keep for models or classes of models."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def put(self, intent: Intent, principal: Principal) -> Intent:
+        """Keep an intent under its name and pattern of models, in the place of an earlier one.
+
+        Raises:
+            InvalidInput: it would replace a built-in for all models.
+        """
+        principal.need(Role.EDITOR, to="change intents")
+        check_name(intent.name, what="intent")
+        _refuse_built_in(intent.name, intent.models)
+        with self._db.transaction() as tx:
+            tx.intents.put(intent, principal.name)
+            tx.audit.add(principal.name, "put_intent", intent.name, {"models": intent.models})
+        return intent
+
+    def list(self) -> list[Intent]:
+        """All of them, built-ins included."""
+        with self._db.read() as tx:
+            return tx.intents.list()
+
+    def get(self, name: str, model: str) -> Intent:
+        """The one called `name` that applies to `model`.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        return choose_intent(name, model, {(i.name, i.models): i for i in self.list()})
+
+    def delete(self, name: str, models: str, principal: Principal) -> None:
+        """Forget an intent; registrations made with it keep their copy.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: it is built in.
+        """
+        principal.need(Role.EDITOR, to="change intents")
+        _refuse_built_in(name, models)
+        with self._db.transaction() as tx:
+            tx.intents.delete(name, models)
+            tx.audit.add(principal.name, "delete_intent", name, {"models": models})
+
+
+def _refuse_built_in(name: str, models: str) -> None:
+    if models == "*" and any(i.name == name for i in BUILT_IN_INTENTS):
+        raise InvalidInput(
+            f"intent {name!r} for all models is built in.", hint="Give it a name of its own, or a pattern of models such as 'ads/*'."
+        )

@@ -1,0 +1,165 @@
+"""Onboarding and versions of models."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from wichtel.domain import (
+    AlreadyExists,
+    Analysis,
+    InvalidInput,
+    Model,
+    ModelVersion,
+    RunSpec,
+    RunState,
+    SystemFault,
+    check_name,
+)
+from wichtel.domain.errors import from_json
+from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.ids import new_id
+from wichtel.plans import SourceTree, read_job
+from wichtel.protocols.submission import START_SECONDS, analysis_spec
+from wichtel.protocols.template import version_id
+from wichtel.store import Artifacts, Database, codec
+from wichtel.training import check_columns
+
+#: Between looks at whether a worker has analysed the plan.
+LOOK_SECONDS = 0.05
+
+
+class Models:
+    """The registered models.
+
+    Args:
+        db: Where they live.
+        artifacts: Where their source trees live.
+    """
+
+    def __init__(self, db: Database, artifacts: Artifacts) -> None:
+        self._db = db
+        self._artifacts = artifacts
+
+    def add(self, name: str, archive: bytes, principal: Principal, *, team: str | None = None, new: bool = False) -> ModelVersion:
+        """Register a model, or a new version of one, once a worker has loaded its plan. Nothing is registered if that fails.
+
+        Args:
+            name: Such as ``flights/late``.
+            archive: The source tree as a zip file, with plan.py and job.toml at its root.
+            principal: Who asks; becomes the owner of a new model.
+            team: The owning team; the principal's own if absent.
+            new: Refuse a name that is taken.
+
+        Raises:
+            AlreadyExists: `new`, and the name is taken.
+            InvalidInput: the tree, the job or the plan is not right.
+            NotFound: the dataset of the job is not registered.
+        """
+        principal.need(Role.EDITOR, to="add models")
+        check_name(name, what="model")
+        tree = SourceTree.from_archive(archive)
+        job = read_job(tree)
+        with self._db.read() as tx:
+            known = tx.models.find(name)
+            if known is not None and new:
+                raise AlreadyExists(f"there is a model {name!r} already.", hint="Without --new this adds a version of it.")
+            if known is not None:
+                principal.need_share(known.owner, known.team, to="add a version of the model")
+            dataset = tx.datasets.get(job.dataset)
+        spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
+        analysis = self._analyse(spec, job.load_seconds)
+        check_columns(analysis, dataset)
+        with self._db.transaction() as tx:
+            version = ModelVersion(
+                id=version_id(name, tree.digest, ""),
+                model=name,
+                tree=tree.digest,
+                analysis=analysis,
+                parent=known.head if known is not None and known.head != version_id(name, tree.digest, "") else None,
+                created=tx.now,
+            )
+            tx.versions.add(version)
+            if tx.models.find(name) is None:
+                tx.models.add(Model(name=name, owner=principal.name, team=team or principal.team, head=version.id, created=tx.now))
+            else:
+                tx.models.set_head(name, version.id)
+            tx.audit.add(principal.name, "add_model", name, {"version": version.id})
+            return tx.versions.get(version.id)
+
+    def _analyse(self, spec: RunSpec, load_seconds: float) -> Analysis:
+        """Have a worker load the plan, and wait. A plan that failed before is tried again: what it lacked may be there now."""
+        with self._db.transaction() as tx:
+            earlier = tx.runs.find(spec.id)
+            if earlier is not None and earlier.state.ended and earlier.state is not RunState.SUCCEEDED:
+                spec = replace(spec, id=f"{spec.id}/{new_id('again')}")
+            tx.runs.add(spec)
+        deadline = time.monotonic() + load_seconds + 2 * START_SECONDS
+        while time.monotonic() < deadline:
+            with self._db.read() as tx:
+                run = tx.runs.get(spec.id)
+            if run.state is RunState.SUCCEEDED:
+                return codec.from_plain(run.result, Analysis)
+            if run.state.ended:
+                raise from_json(run.error or {"message": "the analysis of the plan was canceled."})
+            time.sleep(LOOK_SECONDS)
+        raise SystemFault("no worker analysed the plan in time.", where=f"run {spec.id}", hint="Is a controller running? See /readyz.")
+
+    def get(self, name: str) -> Model:
+        """One model.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.models.get(name)
+
+    def list(self, owner: str | None = None, contains: str | None = None, limit: int = 100, after: str | None = None) -> list[Model]:
+        """Models by name."""
+        with self._db.read() as tx:
+            return tx.models.list(owner=owner, contains=contains, limit=limit, after=after)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        with self._db.read() as tx:
+            tx.models.get(name)
+            return tx.versions.list(name)
+
+    def version(self, identity: str) -> ModelVersion:
+        """One version.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.versions.get(identity)
+
+    def diff(self, old: str, new: str) -> str:
+        """The unified diff between the source trees of two versions."""
+        before, after = self.version(old), self.version(new)
+        return SourceTree.load(self._artifacts, before.tree).diff(SourceTree.load(self._artifacts, after.tree))
+
+    def archive(self, identity: str) -> bytes:
+        """The source tree of a version, as a zip file."""
+        return SourceTree.load(self._artifacts, self.version(identity).tree).to_archive()
+
+    def launch(self, name: str, identity: str, principal: Principal) -> Model:
+        """Make a version the head of its model: what the next experiments start from.
+
+        Raises:
+            InvalidInput: it is a version of another model.
+            NotPermitted: the principal is no approver of the owning team.
+        """
+        principal.need(Role.APPROVER, to="launch a candidate")
+        with self._db.transaction() as tx:
+            model, version = tx.models.get(name), tx.versions.get(identity)
+            principal.need_share(model.owner, model.team, to="launch a candidate")
+            if version.model != name:
+                raise InvalidInput(f"version {identity} is of model {version.model!r}, not {name!r}.")
+            tx.models.set_head(name, identity)
+            tx.audit.add(principal.name, "launch", name, {"version": identity, "instead_of": model.head})
+            return tx.models.get(name)

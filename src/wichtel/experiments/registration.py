@@ -1,0 +1,148 @@
+"""RegisterModels: from models × protocols to complete experiment configurations, or to an error before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from wichtel.domain import (
+    Analysis,
+    Experiment,
+    ExperimentConfig,
+    Intent,
+    InvalidInput,
+    ModelVersion,
+    WichtelError,
+    choose_intent,
+    did_you_mean,
+)
+from wichtel.experiments.access import Principal
+from wichtel.experiments.ids import id_of, new_id
+from wichtel.protocols import Protocol, get_protocol
+from wichtel.store import Transaction, codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolRequest:
+    """A protocol and how it is wanted."""
+
+    protocol: str
+    #: Its name; with none, the protocol decides.
+    intent: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: Fields of the experiment's configuration (`ExperimentConfig`) that replace what is filled in.
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterModels:
+    """Each of `protocols` on each of `models`."""
+
+    models: tuple[str, ...]
+    protocols: tuple[ProtocolRequest, ...]
+    #: The same key by the same principal is the same registration.
+    idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, given in (("model", self.models), ("protocol", self.protocols)):
+            if not given:
+                raise InvalidInput(f"a registration needs at least one {what}.")
+        if len(set(self.models)) != len(self.models):
+            raise InvalidInput("a model stands there twice.", where="models")
+
+
+#: Fields of `ExperimentConfig` that a user may set by `overrides`; parameters have a field of their own.
+OVERRIDABLE = tuple(f.name for f in fields(ExperimentConfig) if f.name not in ("parameters", "origin"))
+
+
+def registration_id(request: RegisterModels, principal: Principal) -> str:
+    """The id that the registration will have."""
+    if request.idempotency_key is None:
+        return new_id("r")
+    return id_of("r", principal.name, request.idempotency_key)
+
+
+def expand(
+    tx: Transaction, request: RegisterModels, registration: str, principal: Principal, *, baseline_max_age_days: float
+) -> list[Experiment]:
+    """The experiments that `request` asks for, complete.
+
+    Raises:
+        NotFound: an unknown model or protocol.
+        InvalidInput: parameters, intent or overrides that do not fit a model; it says which.
+    """
+    intents = {(i.name, i.models): i for i in tx.intents.list()}
+    experiments = []
+    for name in request.models:
+        model = tx.models.get(name)
+        version = tx.versions.get(model.head)
+        for index, wanted in enumerate(request.protocols):
+            protocol = get_protocol(wanted.protocol)
+            try:
+                config = configure(protocol, wanted, name, version, intents, baseline_max_age_days=baseline_max_age_days)
+            except WichtelError as error:
+                where = f"{wanted.protocol} on {name}" + (f", {error.where}" if error.where else "")
+                raise type(error)(error.message, where=where, hint=error.hint) from error
+            experiments.append(
+                Experiment(
+                    id=id_of("e", registration, name, str(index)),
+                    registration=registration,
+                    model=name,
+                    target=version.id,
+                    protocol=protocol.name,
+                    config=config,
+                    owner=principal.name,
+                    quota_group=model.team,
+                    created=tx.now,
+                )
+            )
+    return experiments
+
+
+def configure(
+    protocol: Protocol,
+    wanted: ProtocolRequest,
+    model: str,
+    version: ModelVersion,
+    intents: Mapping[tuple[str, str], Intent],
+    *,
+    baseline_max_age_days: float,
+) -> ExperimentConfig:
+    """One experiment's configuration, each value with where it came from."""
+    analysis = version.analysis
+    parameters = protocol.check(wanted.parameters, analysis)
+    origin = {f"parameters.{name}": "user" if name in wanted.parameters else "protocol" for name in parameters}
+    intent = choose_intent(wanted.intent or protocol.intent, model, intents)
+    intent = intent.resolve(analysis.metadata.primary_metric, analysis.metadata.better)
+    origin["intent"] = "user" if wanted.intent else "protocol"
+    overrides = dict(wanted.overrides)
+    for name in overrides:
+        if name not in OVERRIDABLE:
+            raise InvalidInput(f"the configuration has no field {name!r}.", where="overrides", hint=did_you_mean(name, OVERRIDABLE))
+        origin[name] = "user"
+    if "intent" in overrides:
+        data = overrides.pop("intent")
+        replaced = data if isinstance(data, Intent) else codec.from_plain(data, Intent)
+        intent = replaced.resolve(analysis.metadata.primary_metric, analysis.metadata.better)
+    check_metrics(intent, analysis)
+    settings = {"baseline_max_age_days": baseline_max_age_days, **overrides}
+    # Through the codec, so that a wrong type is told in words.
+    plain = codec.to_plain(ExperimentConfig(intent=intent, parameters=parameters, origin=origin))
+    return codec.from_plain({**plain, **settings}, ExperimentConfig)
+
+
+def check_metrics(intent: Intent, analysis: Analysis) -> None:
+    """Refuse an intent that constrains what the model will not report.
+
+    Raises:
+        InvalidInput: it does.
+    """
+    from wichtel.training import metric_catalogue
+
+    known = metric_catalogue(analysis)
+    for c in intent.constraints:
+        if c.metric not in known:
+            raise InvalidInput(
+                f"no model reports metric {c.metric!r}, which intent {intent.name!r} constrains.", hint=did_you_mean(c.metric, known)
+            )

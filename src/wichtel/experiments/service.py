@@ -1,0 +1,172 @@
+"""Registrations and experiments, as the API offers them: every call of heinzelmaennchen, section III-A."""
+
+from __future__ import annotations
+
+from wichtel.domain import (
+    Experiment,
+    ExperimentResult,
+    ExperimentState,
+    ExperimentStatus,
+    IllegalTransition,
+    QuotaGroup,
+    Registration,
+)
+from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.ending import EXPIRE, end, enqueue_schedule
+from wichtel.experiments.registration import RegisterModels, expand, registration_id
+from wichtel.store import Artifacts, Database, ExperimentFilter, Page, Transaction
+from wichtel.workflows import StepStatus, WorkflowPort
+
+
+class Experiments:
+    """RegisterModels, GetRegistration, CancelRegistration, SearchExperiments, GetExperiment, CancelExperiment, FinishExperiment.
+
+    Args:
+        db: Where they live.
+        artifacts: Where diffs live.
+        workflows: What carries them out.
+        expire_days: After this an unfinished experiment ends as DEADLINE_EXCEEDED.
+        baseline_max_age_days: A baseline that was trained longer ago is trained again.
+    """
+
+    def __init__(
+        self, db: Database, artifacts: Artifacts, workflows: WorkflowPort, *, expire_days: float = 30.0, baseline_max_age_days: float = 30.0
+    ) -> None:
+        self._db = db
+        self._artifacts = artifacts
+        self._workflows = workflows
+        self._expire_days = expire_days
+        self._baseline_max_age_days = baseline_max_age_days
+
+    def preview(self, request: RegisterModels, principal: Principal) -> list[Experiment]:
+        """What `register_models` would make; nothing is stored."""
+        with self._db.read() as tx:
+            return self._expand(tx, request, "preview", principal)
+
+    def register_models(self, request: RegisterModels, principal: Principal) -> Registration:
+        """Store the cross product of models and protocols as ENQUEUED experiments, all or none.
+
+        Raises:
+            NotFound: an unknown model or protocol.
+            InvalidInput: a configuration that does not fit.
+        """
+        principal.need(Role.EDITOR, to="register models")
+        with self._db.transaction() as tx:
+            identity = registration_id(request, principal)
+            if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
+                return known
+            experiments = self._expand(tx, request, identity, principal)
+            registration = Registration(
+                id=identity,
+                owner=principal.name,
+                models=request.models,
+                protocols=tuple(p.protocol for p in request.protocols),
+                experiments=tuple(e.id for e in experiments),
+                created=tx.now,
+            )
+            tx.registrations.add(registration)
+            for experiment in experiments:
+                tx.experiments.add(experiment)
+                expire = {"experiment": experiment.id}
+                self._workflows.enqueue(tx, EXPIRE, f"{experiment.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
+            enqueue_schedule(self._workflows, tx, f"registered/{identity}")
+            tx.audit.add(principal.name, "register_models", identity, {"experiments": len(experiments)})
+        return registration
+
+    def _expand(self, tx: Transaction, request: RegisterModels, identity: str, principal: Principal) -> list[Experiment]:
+        return expand(tx, request, identity, principal, baseline_max_age_days=self._baseline_max_age_days)
+
+    def get_registration(self, identity: str) -> Registration:
+        """One registration.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.registrations.get(identity)
+
+    def cancel_registration(self, identity: str, principal: Principal) -> Registration:
+        """Cancel it with all its experiments that have not finished.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it is canceled already, or all its experiments have finished.
+        """
+        with self._db.transaction() as tx:
+            registration = tx.registrations.get(identity)
+            if registration.canceled is not None:
+                raise IllegalTransition("it is canceled already.", where=f"registration {identity}")
+            ended = [
+                self._end(
+                    tx, tx.experiments.get(e), ExperimentStatus.CANCELED, f"Its registration was canceled by {principal.name}.", principal
+                )
+                for e in registration.experiments
+            ]
+            if not any(ended):
+                raise IllegalTransition("all its experiments have finished.", where=f"registration {identity}")
+            tx.registrations.cancel(identity)
+            tx.audit.add(principal.name, "cancel_registration", identity, {})
+            return tx.registrations.get(identity)
+
+    def search(self, query: ExperimentFilter, limit: int = 50, cursor: str | None = None) -> Page[Experiment]:
+        """Experiments that match, newest first."""
+        with self._db.read() as tx:
+            return tx.experiments.search(query, limit=limit, cursor=cursor)
+
+    def get(self, identity: str) -> Experiment:
+        """One experiment.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.experiments.get(identity)
+
+    def steps(self, identity: str) -> list[StepStatus]:
+        """The steps of its workflow so far."""
+        workflow = self.get(identity).workflow
+        return self._workflows.steps(workflow) if workflow else []
+
+    def diff(self, identity: str) -> str:
+        """The unified diff from target to candidate; empty if there is no candidate or its source is the target's."""
+        result = self.get(identity).result
+        return self._artifacts.get(result.diff).decode() if result is not None and result.diff else ""
+
+    def cancel(self, identity: str, principal: Principal) -> Experiment:
+        """End it as CANCELED; what it runs is stopped.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has finished.
+        """
+        with self._db.transaction() as tx:
+            experiment = tx.experiments.get(identity)
+            if not self._end(tx, experiment, ExperimentStatus.CANCELED, f"Canceled by {principal.name}.", principal):
+                raise IllegalTransition(f"it has finished as {experiment.status}.", where=f"experiment {identity}")
+            tx.audit.add(principal.name, "cancel_experiment", identity, {})
+            return tx.experiments.get(identity)
+
+    def _end(self, tx: Transaction, experiment: Experiment, status: ExperimentStatus, cause: str, principal: Principal) -> bool:
+        principal.need_share(experiment.owner, experiment.quota_group, to="cancel the experiment")
+        if experiment.state is ExperimentState.FINISHED:
+            return False
+        return end(self._workflows, tx, experiment.id, status, cause)
+
+    def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
+        """FinishExperiment: store the result and end it, unless it has ended already. Return whether this call did."""
+        with self._db.transaction() as tx:
+            return end(self._workflows, tx, identity, status, cause, result)
+
+    def put_quota_group(self, group: QuotaGroup, principal: Principal) -> QuotaGroup:
+        """Set a team's share; what waits for it is scheduled at once."""
+        principal.need(Role.ADMIN, to="change quota groups")
+        with self._db.transaction() as tx:
+            tx.quota_groups.put(group)
+            tx.audit.add(principal.name, "put_quota_group", group.name, {"max_in_progress": group.max_in_progress})
+            enqueue_schedule(self._workflows, tx, f"quota/{group.name}/{tx.now.timestamp()}")
+        return group
+
+    def quota_groups(self) -> list[QuotaGroup]:
+        """All shares that were set."""
+        with self._db.read() as tx:
+            return tx.quota_groups.list()

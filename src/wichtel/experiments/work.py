@@ -1,0 +1,124 @@
+"""Runs and studies, as the API shows them and lets them be submitted and canceled."""
+
+from __future__ import annotations
+
+from wichtel.domain import (
+    AlreadyExists,
+    IllegalTransition,
+    Measurement,
+    Run,
+    RunState,
+    Study,
+    StudySpec,
+    StudyState,
+    Trial,
+)
+from wichtel.experiments.access import Principal, Role
+from wichtel.store import Database
+from wichtel.tuning import check_algorithms
+
+
+class Runs:
+    """Runs by id."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def get(self, identity: str) -> Run:
+        """One run.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.runs.get(identity)
+
+    def list(self, owner: str | None = None, state: RunState | None = None, limit: int = 100, after: str | None = None) -> list[Run]:
+        """Runs by id."""
+        with self._db.read() as tx:
+            return tx.runs.list(owner=owner, state=state, limit=limit, after=after)
+
+    def measurements(self, identity: str) -> list[Measurement]:
+        """What a run reported, by step.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self._db.read() as tx:
+            tx.runs.get(identity)
+            return tx.measurements.of_run(identity)
+
+    def cancel(self, identity: str, principal: Principal) -> Run:
+        """Ask for a run to be stopped.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has ended.
+        """
+        with self._db.transaction() as tx:
+            run = tx.runs.get(identity)
+            principal.need_share(run.spec.owner, run.spec.quota_group, to="cancel the run")
+            if run.state.ended:
+                raise IllegalTransition(f"it has ended as {run.state}.", where=f"run {identity}")
+            tx.runs.request_cancel(identity)
+            tx.audit.add(principal.name, "cancel_run", identity, {})
+            return tx.runs.get(identity)
+
+
+class Studies:
+    """Studies by id or name."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, spec: StudySpec, principal: Principal) -> Study:
+        """Submit a study; the controller takes it up.
+
+        Raises:
+            AlreadyExists: a study of that name is there.
+            InvalidInput: a searcher or pruner that does not exist or does not fit the space.
+        """
+        principal.need(Role.EDITOR, to="submit studies")
+        check_algorithms(spec)
+        with self._db.transaction() as tx:
+            if tx.studies.by_name(spec.name) is not None or not tx.studies.add(spec):
+                raise AlreadyExists(f"there is a study {spec.name!r} already.")
+            tx.audit.add(principal.name, "add_study", spec.id, {"trials": spec.trials})
+            return tx.studies.get(spec.id)
+
+    def get(self, identity: str) -> Study:
+        """One study, by id or name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._db.read() as tx:
+            return tx.studies.by_name(identity) or tx.studies.get(identity)
+
+    def list(self) -> list[Study]:
+        """All of them, newest first."""
+        with self._db.read() as tx:
+            return tx.studies.list()
+
+    def trials(self, identity: str) -> list[Trial]:
+        """The trials of a study, by number."""
+        study = self.get(identity)
+        with self._db.read() as tx:
+            return tx.trials.of_study(study.spec.id)
+
+    def cancel(self, identity: str, principal: Principal) -> Study:
+        """Ask for a study to end.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has ended.
+        """
+        study = self.get(identity)
+        principal.need_share("", study.spec.quota_group, to="cancel the study")
+        with self._db.transaction() as tx:
+            study = tx.studies.get(study.spec.id)
+            if study.state.ended:
+                raise IllegalTransition(f"it has ended as {study.state}.", where=f"study {study.spec.name}")
+            tx.studies.set_state(study.spec.id, StudyState.CANCELED, f"canceled by {principal.name}")
+            tx.audit.add(principal.name, "cancel_study", study.spec.id, {})
+            return tx.studies.get(study.spec.id)

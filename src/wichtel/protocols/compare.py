@@ -1,0 +1,171 @@
+"""How a candidate compares with its baseline: differences with intervals, from predictions on the same examples.
+
+Quality: paired bootstrap (Efron & Tibshirani 1993, chapter 16): examples are drawn with replacement, the same draw for both models; with
+replicates, trainings are drawn too, so that the luck of a seed widens the interval. Resources: bootstrap of the difference of medians over
+repeated measurements; a metric measured once and without noise (bytes, parameters) has an interval of width 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wichtel.domain import Estimate, InvalidInput, SystemFault
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+    #: From example weights (counts of a resample; None for all ones) to the metric's value.
+    Score = Callable[[Array | None], float]
+
+
+def compare_quality(
+    metric: str,
+    baselines: Sequence[Score],
+    candidates: Sequence[Score],
+    *,
+    examples: int,
+    window: str,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    """Paired bootstrap over examples and, with replicates, over trainings.
+
+    Args:
+        metric: Its name.
+        baselines: One scorer per replicate, each over the same `examples` examples in the same order.
+        candidates: Likewise.
+        examples: Number of examples.
+        window: Which examples these are.
+        confidence: Two-sided, in (0, 1).
+        resamples: Bootstrap resamples.
+        seed: Of the draws.
+    """
+    import numpy as np
+
+    if not baselines or not candidates:
+        raise InvalidInput("nothing to compare.", where=metric)
+    rng = np.random.default_rng(seed)
+    b0 = float(np.mean([score(None) for score in baselines]))
+    c0 = float(np.mean([score(None) for score in candidates]))
+    differences = np.empty(resamples)
+    relatives = np.empty(resamples)
+    for i in range(resamples):
+        # Counts of a draw with replacement.
+        weights = np.bincount(rng.integers(0, examples, examples), minlength=examples).astype(np.float64)
+        b = float(np.mean([baselines[j](weights) for j in rng.integers(0, len(baselines), len(baselines))]))
+        c = float(np.mean([candidates[j](weights) for j in rng.integers(0, len(candidates), len(candidates))]))
+        differences[i] = c - b
+        relatives[i] = (c - b) / abs(b) if b else (0.0 if c == b else np.copysign(np.inf, c - b))
+    seeds = f" and {len(baselines)} + {len(candidates)} trainings" if len(baselines) + len(candidates) > 2 else ""
+    return _estimate(
+        metric,
+        b0,
+        c0,
+        differences,
+        relatives,
+        confidence,
+        method=f"paired bootstrap over {examples:,} examples{seeds}, {resamples:,} resamples",
+        window=window,
+        replicates=len(candidates),
+    )
+
+
+def compare_resource(
+    metric: str,
+    baselines: Sequence[Sequence[float]],
+    candidates: Sequence[Sequence[float]],
+    *,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    """Difference of medians of repeated measurements.
+
+    Args:
+        metric: Its name.
+        baselines: Per replicate, the repeated measurements.
+        candidates: Likewise.
+        confidence: Two-sided, in (0, 1).
+        resamples: Bootstrap resamples.
+        seed: Of the draws.
+    """
+    import numpy as np
+
+    b = np.concatenate([np.asarray(m, dtype=np.float64) for m in baselines])
+    c = np.concatenate([np.asarray(m, dtype=np.float64) for m in candidates])
+    b0, c0 = float(np.median(b)), float(np.median(c))
+    if len(b) == 1 and len(c) == 1:
+        difference = np.array([c0 - b0])
+        relative = np.array([(c0 - b0) / abs(b0) if b0 else (0.0 if c0 == b0 else np.copysign(np.inf, c0 - b0))])
+        return _estimate(metric, b0, c0, difference, relative, confidence, method="measured once", window="", replicates=1)
+    rng = np.random.default_rng(seed)
+    bs = np.median(rng.choice(b, (resamples, len(b))), axis=1)
+    cs = np.median(rng.choice(c, (resamples, len(c))), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relatives = np.where(cs == bs, 0.0, (cs - bs) / np.abs(bs))
+    return _estimate(
+        metric,
+        b0,
+        c0,
+        cs - bs,
+        relatives,
+        confidence,
+        method=f"bootstrap of the medians of {len(b)} and {len(c)} measurements, {resamples:,} resamples",
+        window="",
+        replicates=len(candidates),
+    )
+
+
+def _estimate(
+    metric: str,
+    baseline: float,
+    candidate: float,
+    differences: Array,
+    relatives: Array,
+    confidence: float,
+    *,
+    method: str,
+    window: str,
+    replicates: int,
+) -> Estimate:
+    import numpy as np
+
+    tails = [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2]
+    # "lower"/"higher" do not interpolate, so an infinite relative difference does not become nan.
+    low, high = (float(np.percentile(differences, q, method=m)) for q, m in zip(tails, ("lower", "higher"), strict=True))
+    relative_low, relative_high = (float(np.percentile(relatives, q, method=m)) for q, m in zip(tails, ("lower", "higher"), strict=True))
+    return Estimate(
+        metric=metric,
+        baseline=baseline,
+        candidate=candidate,
+        low=low,
+        high=high,
+        relative_low=relative_low,
+        relative_high=relative_high,
+        confidence=confidence,
+        method=method,
+        window=window,
+        replicates=replicates,
+    )
+
+
+def same_examples(rows: Sequence[Array], *, window: str) -> None:
+    """Refuse to compare models that were scored on different examples.
+
+    Raises:
+        SystemFault: they were.
+    """
+    import numpy as np
+
+    for other in rows[1:]:
+        if not np.array_equal(rows[0], other):
+            raise SystemFault(f"the models were scored on different examples of the {window} window.")
+
+
+def mean_metrics(results: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
+    """Metrics averaged over replicates."""
+    first = results[0][key] or {}
+    return {name: sum(float(r[key][name]) for r in results) / len(results) for name in first}

@@ -1,0 +1,85 @@
+"""The parameters that a protocol declares: typed, with defaults and help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wichtel.domain import InvalidInput, did_you_mean
+
+#: What a parameter may be: name in the declaration → how a user would say it.
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "table": "a table (JSON object)",
+    "list": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSpec:
+    """One parameter of a protocol. Without a default (`required`) the user must give it."""
+
+    name: str
+    #: One of `KINDS`.
+    type: str
+    help: str
+    default: Any = None
+    required: bool = False
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as the protocol will see it.
+
+        Raises:
+            InvalidInput: it is of the wrong type or out of range.
+        """
+        where = f"parameter {self.name!r}"
+        if value is None and not self.required:
+            return None
+        if self.type == "float" and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        fits = {
+            "int": isinstance(value, int) and not isinstance(value, bool),
+            "float": isinstance(value, float) and math.isfinite(value),
+            "bool": isinstance(value, bool),
+            "str": isinstance(value, str),
+            "table": isinstance(value, Mapping),
+            "list": isinstance(value, list | tuple),
+        }[self.type]
+        if not fits:
+            raise InvalidInput(f"{value!r} is not {KINDS[self.type]}.", where=where, hint=self.help)
+        if self.low is not None and value < self.low:
+            raise InvalidInput(f"{value} is below {self.low:g}.", where=where, hint=self.help)
+        if self.high is not None and value > self.high:
+            raise InvalidInput(f"{value} is above {self.high:g}.", where=where, hint=self.help)
+        if self.choices and value not in self.choices:
+            raise InvalidInput(f"{value!r} is not one of them.", where=where, hint=did_you_mean(value, self.choices))
+        return value
+
+
+def complete(specs: Sequence[ParameterSpec], given: Mapping[str, Any], *, protocol: str) -> dict[str, Any]:
+    """Check what was `given` and fill in the defaults.
+
+    Raises:
+        InvalidInput: an unknown parameter, a missing one, or a value that does not fit.
+    """
+    known = {spec.name: spec for spec in specs}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f"{protocol} has no parameter {name!r}.", hint=did_you_mean(name, known))
+    values: dict[str, Any] = {}
+    for spec in specs:
+        if spec.name in given:
+            values[spec.name] = spec.check(given[spec.name])
+        elif spec.required:
+            raise InvalidInput(f"{protocol} needs a value for {spec.name!r}.", where=f"parameter {spec.name!r}", hint=spec.help)
+        else:
+            values[spec.name] = spec.default
+    return values

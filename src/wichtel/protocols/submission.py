@@ -1,0 +1,109 @@
+"""Work that a protocol hands to the fleet and awaits: rows in the store, under ids that a repeated step finds again."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+from wichtel.domain import Analysis, Experiment, Resources, RunSpec, RunState, SystemFault, UserError
+from wichtel.domain.errors import from_json
+from wichtel.protocols.environment import fingerprint
+from wichtel.store import Database, Transaction, codec
+
+ANALYSE = "wichtel.plans.entries:analyse"
+TRAIN = "wichtel.training.entries:train"
+
+#: Loading a plan gets this much beyond its own limit for starting processes, before the worker is given up.
+START_SECONDS = 120.0
+
+
+def seed_of(*parts: object) -> int:
+    """A seed in ``[0, 2**31)`` that is the same whenever the parts are."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 33
+
+
+def analysis_spec(tree: str, *, quota_group: str, load_seconds: float = 60.0, priority: int = 0) -> RunSpec:
+    """The analysis of a source tree. Its id is the same for everybody, so a tree is analysed once per software environment."""
+    return RunSpec(
+        id=f"analysis/{tree[:32]}/{fingerprint()}",
+        entry=ANALYSE,
+        payload={"tree": tree},
+        quota_group=quota_group,
+        priority=priority,
+        timeout_seconds=load_seconds + START_SECONDS,
+    )
+
+
+def training_spec(tx: Transaction, experiment: Experiment, run: str, tree: str, analysis: Analysis, *, seed: int) -> RunSpec:
+    """A full training: scored on evaluation and holdout windows, weights and predictions kept."""
+    job = analysis.job
+    windows = ["evaluation", "holdout"] if job.holdout is not None else ["evaluation"]
+    return RunSpec(
+        id=run,
+        entry=TRAIN,
+        payload={"tree": tree, "dataset": codec.to_plain(tx.datasets.get(job.dataset)), "windows": windows, "keep": True},
+        owner=f"experiment/{experiment.id}",
+        seed=seed,
+        resources=job.resources,
+        priority=job.priority + experiment.config.priority,
+        quota_group=experiment.quota_group,
+        timeout_seconds=job.train_seconds + job.load_seconds + START_SECONDS,
+    )
+
+
+def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis: Analysis, replicate: int) -> str:
+    """The run of the baseline's training: one that is there already if it is young enough and by the same software, else a new one.
+
+    All experiments on one model share it.
+    """
+    dataset = tx.datasets.get(analysis.job.dataset)
+    key = hashlib.sha256(f"{tree}/{dataset.digest}/{fingerprint()}".encode()).hexdigest()[:32]
+    oldest = tx.now - timedelta(days=experiment.config.baseline_max_age_days)
+    number = 0
+    while True:
+        run_id = f"baseline/{key}/{replicate}/{number}"
+        run = tx.runs.find(run_id)
+        if run is None:
+            seed = seed_of(analysis.job.seed, "baseline", replicate)
+            tx.runs.add(training_spec(tx, experiment, run_id, tree, analysis, seed=seed))
+            return run_id
+        young = run.ended is None or run.ended >= oldest
+        if young and (run.state is RunState.SUCCEEDED or not run.state.ended):
+            return run_id
+        # This experiment's own failure is reported, not tried again.
+        if run.state is RunState.FAILED and run.created >= (experiment.started or experiment.created):
+            return run_id
+        number += 1
+
+
+def await_runs(db: Database, runs: list[str]) -> list[dict[str, Any]] | None:
+    """The results of `runs` once all have succeeded, None while any is under way.
+
+    Raises:
+        WichtelError: one of them failed: its own error.
+    """
+    with db.read() as tx:
+        found = [tx.runs.get(run) for run in runs]
+    for run in found:
+        if run.state is RunState.FAILED:
+            raise from_json(run.error or {"message": f"run {run.spec.id} failed"})
+        if run.state is RunState.CANCELED:
+            raise UserError(f"run {run.spec.id} was canceled.")
+        if run.state is RunState.STOPPED:
+            raise SystemFault(f"run {run.spec.id} was stopped before it had a result.")
+    if not all(run.state is RunState.SUCCEEDED for run in found):
+        return None
+    return [{"run": run.spec.id, **run.result} for run in found]
+
+
+def small(resources: Resources) -> Resources:
+    """Resources for the light work around a training: no accelerator."""
+    return Resources(cpus=min(1.0, resources.cpus), memory_bytes=resources.memory_bytes)
+
+
+def get_experiment(db: Database, inputs: dict[str, Any]) -> Experiment:
+    """The experiment that a step works for."""
+    with db.read() as tx:
+        return tx.experiments.get(inputs["input"]["experiment"])

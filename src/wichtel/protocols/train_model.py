@@ -1,0 +1,21 @@
+"""`TrainModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from wichtel.domain import Analysis
+from wichtel.plans import SourceTree
+from wichtel.protocols.basic import Basic
+from wichtel.recipes import Edit
+
+
+class TrainModel(Basic):
+    """Train the model again, unchanged, with a fresh seed: is its quality reproducible, and does new software leave it neutral?"""
+
+    name: ClassVar[str] = "TrainModel"
+
+    def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
+        """No edit: the one protocol whose candidate has the source of its target."""
+        return Edit(before=tree, tree=tree, notes=(), summary="retrained, unchanged")

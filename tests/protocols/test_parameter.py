@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from wichtel.domain import InvalidInput
+from wichtel.protocols.parameter import ParameterSpec, complete
+
+SPECS = (
+    ParameterSpec(name="share", type="float", default=0.5, low=0.0, high=1.0, help="A share."),
+    ParameterSpec(name="values", type="table", required=True, help="Tunable → value."),
+    ParameterSpec(name="searcher", type="str", default="tpe", choices=("tpe", "random"), help="Who proposes."),
+    ParameterSpec(name="only", type="list", help="Names."),
+)
+
+
+def test_defaults_are_filled_in() -> None:
+    assert complete(SPECS, {"values": {"a": 1}}, protocol="P") == {"share": 0.5, "values": {"a": 1}, "searcher": "tpe", "only": None}
+
+
+def test_a_whole_number_does_for_a_number() -> None:
+    share = complete(SPECS, {"values": {}, "share": 1}, protocol="P")["share"]
+    assert share == 1.0
+    assert isinstance(share, float)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"values": {}, "shrae": 1}, "Did you mean 'share'"),
+        ({}, "needs a value for 'values'"),
+        ({"values": {}, "share": "half"}, "is not a number"),
+        ({"values": {}, "share": True}, "is not a number"),
+        ({"values": {}, "share": 2.0}, "above 1"),
+        ({"values": {}, "share": float("nan")}, "is not a number"),
+        ({"values": [1]}, "is not a table"),
+        ({"values": {}, "searcher": "tpo"}, "Did you mean 'tpe'"),
+        ({"values": {}, "only": "a"}, "is not a list"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(given: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        complete(SPECS, given, protocol="P")
