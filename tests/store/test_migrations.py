@@ -1,0 +1,69 @@
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from wichtel.domain import DatabaseTooNew, SystemFault
+from wichtel.store import Database, schema
+from wichtel.store.tables import metadata
+
+
+def test_upgrading_an_empty_database_makes_the_tables_that_the_code_expects(database):
+    with database.read() as tx:
+        context = MigrationContext.configure(tx.connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        assert schema.revision(tx.connection) == schema.HEAD
+
+
+def test_the_schema_is_the_same_by_either_way_also_where_the_comparison_does_not_look():
+    """Collations, deferred keys and counted-up keys."""
+
+    def statements(engine):
+        with engine.connect() as connection:
+            names = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%' ORDER BY name"
+            return ["".join(row[0].split()) for row in connection.exec_driver_sql(names)]
+
+    migrated = Database.open("sqlite://", upgrade=True)
+    made = sa.create_engine("sqlite://")
+    with made.begin() as connection:
+        metadata.create_all(connection)
+    assert statements(migrated.engine) == statements(made)
+    migrated.close()
+    made.dispose()
+
+
+def test_revisions_are_one_line_and_the_names_of_their_files_say_so():
+    config = Config()
+    config.set_main_option("script_location", str(schema._MIGRATIONS))
+    line = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(line)) == schema.REVISIONS
+
+
+def test_upgrading_twice_changes_nothing(database):
+    with database.transaction() as tx:
+        tx.audit.add("me", "upgraded", "database")
+    database.upgrade()
+    database.check()
+    with database.read() as tx:
+        assert len(tx.audit.list()) == 1
+
+
+def test_a_newer_database_is_left_alone(database, database_url):
+    with database.transaction() as tx:
+        tx.connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    for refused in (database.upgrade, database.check, lambda: Database.open(database_url, upgrade=True)):
+        with pytest.raises(DatabaseTooNew, match="9999") as error:
+            refused()
+        assert "newer version" in error.value.hint
+
+
+def test_an_empty_database_says_what_to_do(postgres_url, tmp_path):
+    for url in (postgres_url, f"sqlite:///{tmp_path}/new.db"):
+        database = Database.open(url)
+        with pytest.raises(SystemFault, match="wichtel db upgrade"):
+            database.check()
+        with pytest.raises(SystemFault, match="wichtel db upgrade"), database.read() as tx:
+            tx.models.list()
+        database.close()
