@@ -1,0 +1,120 @@
+"""The client: one attribute per noun."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from wichtel.client.access import QuotaGroups, Tokens
+from wichtel.client.catalogue import Datasets, Intents, Protocols
+from wichtel.client.connection import Connection
+from wichtel.client.events import Events
+from wichtel.client.experiments import Experiments, Registrations
+from wichtel.client.models import Models
+from wichtel.client.work import Runs, Studies
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from wichtel.domain import Registration
+
+
+class Client:
+    """A service, from Python.
+
+    >>> client = Client()                                                   # doctest: +SKIP
+    >>> client.models.add("flights/late", "examples/flights")               # doctest: +SKIP
+    >>> made = client.register(["flights/late"], ["TuneHyperparameters"])   # doctest: +SKIP
+    >>> client.experiments.wait(made.experiments)                           # doctest: +SKIP
+
+    Args:
+        url: Address of the service; by default what the settings say (``WICHTEL_URL``, ``wichtel.toml``), else ``http://127.0.0.1:8420``.
+        token: Access token; by default what the settings say (``WICHTEL_TOKEN``), else the one that `wichtel serve` left in its home for
+            this machine's user.
+        transport: What carries the requests, such as one for a unix socket.
+
+    Raises:
+        InvalidInput: the settings do not fit together.
+
+    Every call raises `NoService` if nothing answers, `NotPermitted` if the token does not do, and the `wichtel.domain` error that the
+    service raised. Calls that may safely be repeated are, when the connection breaks.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None, *, transport: httpx2.BaseTransport | None = None) -> None:
+        if url is None or token is None:
+            url, token = _from_settings(url, token)
+        self._connection = connection = Connection(url, token, transport)
+        self.url = connection.url
+        self.models = Models(connection)
+        self.datasets = Datasets(connection)
+        self.intents = Intents(connection)
+        self.protocols = Protocols(connection)
+        self.registrations = Registrations(connection)
+        self.experiments = Experiments(connection)
+        self.runs = Runs(connection)
+        self.studies = Studies(connection)
+        self.events = Events(connection)
+        self.quota_groups = QuotaGroups(connection)
+        self.tokens = Tokens(connection)
+
+    def register(
+        self,
+        models: Sequence[str],
+        protocols: Sequence[str | Mapping[str, Any]],
+        *,
+        intent: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Registration:
+        """Each of `protocols` on each of `models`.
+
+        Args:
+            models: Names of models.
+            protocols: Names; or tables with ``protocol``, ``intent``, ``parameters`` and ``overrides``, where one differs from the others.
+            intent: For all protocols that do not say; with none, the protocol decides.
+            parameters: Of all protocols that do not say.
+            overrides: Fields of the experiments' configuration that replace what is filled in; for all protocols that do not say.
+            idempotency_key: The same key is the same registration; made up if absent, so that a lost answer can be asked for again.
+
+        Raises:
+            NotFound: an unknown model or protocol.
+            InvalidInput: a configuration that does not fit.
+        """
+        defaults = {"intent": intent, "parameters": dict(parameters or {}), "overrides": dict(overrides or {})}
+        request = {
+            "models": list(models),
+            "protocols": [{**defaults, **({"protocol": p} if isinstance(p, str) else p)} for p in protocols],
+            "idempotency_key": idempotency_key or uuid.uuid4().hex,
+        }
+        return self.registrations.add(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _from_settings(url: str | None, token: str | None) -> tuple[str, str | None]:
+    from wichtel.settings import load_settings
+
+    settings = load_settings({"url": url, "token": token})
+    if settings.token is not None:
+        return settings.url, settings.token.get_secret_value()
+    return settings.url, home_token(settings.home)
+
+
+def home_token(home: Path) -> str | None:
+    """The token that a service left in its home, if this user may read it."""
+    try:
+        return (home / "token").read_text().strip() or None
+    except OSError:
+        return None

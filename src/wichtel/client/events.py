@@ -1,0 +1,57 @@
+"""The event feed."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wichtel.client.connection import Connection, NoService
+from wichtel.store import codec
+
+if TYPE_CHECKING:
+    from wichtel.store import Event
+
+#: How long a service may be gone while somebody follows it, in seconds.
+_GONE = 120.0
+
+
+class Events:
+    """What happened, in order."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, *, subject: str | None = None, after: int = 0, limit: int = 100) -> builtins.list[Event]:
+        """Events after the one with id `after`, whose subject begins with `subject`; at most `limit`, which is at most 1000."""
+        from wichtel.store import Event, Page
+
+        return list(self._connection.get(Page[Event], "/v1/events", subject=subject, cursor=after, limit=limit).items)
+
+    def follow(self, *, subject: str | None = None, after: int = 0) -> Iterator[Event]:
+        """Events as they happen, for ever. A stream that breaks is taken up where it broke, so none is missed and none comes twice.
+
+        Args:
+            subject: Only those whose subject begins so, such as ``experiment/e-1``.
+            after: Only those after the one with this id; 0 for all there ever were.
+
+        Raises:
+            NoService: the service is gone, and for two minutes.
+        """
+        from wichtel.store import Event
+
+        heard: float | None = None
+        while True:
+            try:
+                with self._connection.stream("/v1/events:stream", query={"subject": subject, "cursor": after}, last=None) as source:
+                    heard = time.monotonic()
+                    for message in source:
+                        event = codec.read(message.data, Event)
+                        after = event.id
+                        heard = time.monotonic()
+                        yield event
+            except NoService:
+                if heard is None or time.monotonic() - heard > _GONE:
+                    raise
+            time.sleep(0.5)

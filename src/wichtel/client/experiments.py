@@ -1,0 +1,200 @@
+"""Registrations and the experiments they make."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from wichtel.client.connection import Connection, NoService
+from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, Registration
+from wichtel.store import codec
+
+if TYPE_CHECKING:
+    from wichtel.workflows import StepStatus
+
+#: Between two looks, and how long a service may be gone while somebody waits; both in seconds.
+_LOOK = 0.5
+_GONE = 120.0
+
+
+class Registrations:
+    """Models × protocols, as somebody asked for them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, request: Mapping[str, Any]) -> Registration:
+        """Make a registration; `Client.register` puts the request together."""
+        # With a key, asking twice is asking once.
+        again = request.get("idempotency_key") is not None
+        return codec.read(self._connection.call("POST", "/v1/registrations", body=dict(request), again=again).content, Registration)
+
+    def preview(self, request: Mapping[str, Any]) -> list[Experiment]:
+        """The experiments that a registration would make; nothing is stored."""
+        from wichtel.store import Page
+
+        answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request), again=True)
+        return list(codec.read(answer.content, Page[Experiment]).items)
+
+    def get(self, identity: str) -> Registration:
+        """One registration.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(Registration, f"/v1/registrations/{quote(identity)}")
+
+    def cancel(self, identity: str) -> Registration:
+        """Cancel all its experiments that are not finished.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it is canceled already.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/registrations/{quote(identity)}:cancel").content, Registration)
+
+
+class Experiments:
+    """Experiments."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, identity: str) -> Experiment:
+        """One experiment, with its verdict once it has one.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(Experiment, f"/v1/experiments/{quote(identity)}")
+
+    def search(
+        self,
+        *,
+        owner: str | None = None,
+        model: str | None = None,
+        protocol: str | None = None,
+        status: ExperimentStatus | None = None,
+        state: ExperimentState | None = None,
+        intent: str | None = None,
+        registration: str | None = None,
+        quota_group: str | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        text: str | None = None,
+        limit: int | None = 50,
+    ) -> list[Experiment]:
+        """Experiments that fit everything that is given, the newest first; at most `limit` of them.
+
+        Args:
+            owner: Who registered them.
+            model: Part of the model's name.
+            protocol: Its name.
+            status: Of finished ones.
+            state: Where they stand.
+            intent: Its name.
+            registration: Its id.
+            quota_group: The team whose share they take.
+            created_from: Aware; included.
+            created_before: Aware; excluded.
+            text: Part of the id, model, protocol, owner, intent or cause.
+            limit: None for all.
+        """
+        return self._connection.pages(
+            Experiment,
+            "/v1/experiments",
+            limit,
+            owner=owner,
+            model=model,
+            protocol=protocol,
+            status=status,
+            state=state,
+            intent=intent,
+            registration=registration,
+            quota_group=quota_group,
+            created_from=created_from,
+            created_before=created_before,
+            text=text,
+        )
+
+    def steps(self, identity: str) -> builtins.list[StepStatus]:
+        """The steps of its workflow and how far each is; empty before it starts."""
+        from wichtel.workflows import StepStatus
+
+        return self._connection.all(StepStatus, f"/v1/experiments/{quote(identity)}/steps")
+
+    def diff(self, identity: str) -> str:
+        """The unified diff from the model to the candidate; empty if there is none."""
+        return self._connection.call("GET", f"/v1/experiments/{quote(identity)}/diff").text
+
+    def cancel(self, identity: str) -> Experiment:
+        """End it now.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has finished.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/experiments/{quote(identity)}:cancel").content, Experiment)
+
+    def finish(self, identity: str, status: ExperimentStatus, cause: str) -> Experiment:
+        """Set how it ended; needs the role admin.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has finished.
+        """
+        body = {"status": status, "cause": cause}
+        return codec.read(self._connection.call("POST", f"/v1/experiments/{quote(identity)}:finish", body=body).content, Experiment)
+
+    def wait(
+        self,
+        identities: str | Sequence[str],
+        *,
+        on_change: Callable[[Experiment], object] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> builtins.list[Experiment]:
+        """Wait until all have finished. The service may restart meanwhile.
+
+        Args:
+            identities: Ids of experiments.
+            on_change: Called with each experiment at first and whenever its state has changed.
+            timeout_seconds: None to wait for ever.
+
+        Returns:
+            The experiments, in the order in which they were asked for.
+
+        Raises:
+            TimeoutError: it took longer.
+            NotFound: there is no such experiment.
+            NoService: the service is gone, and for two minutes.
+        """
+        wanted = [identities] if isinstance(identities, str) else list(identities)
+        known: dict[str, Experiment] = {}
+        begin = heard = time.monotonic()
+        while True:
+            looked = time.monotonic()
+            for identity in wanted:
+                if identity in known and known[identity].state is ExperimentState.FINISHED:
+                    continue
+                try:
+                    experiment = self.get(identity)
+                except NoService:
+                    if not known or time.monotonic() - heard > _GONE:
+                        raise
+                    break
+                heard = time.monotonic()
+                changed = identity not in known or known[identity].state is not experiment.state
+                known[identity] = experiment
+                if changed and on_change is not None:
+                    on_change(experiment)
+            if len(known) == len(wanted) and all(e.state is ExperimentState.FINISHED for e in known.values()):
+                return [known[identity] for identity in wanted]
+            now = time.monotonic()
+            if timeout_seconds is not None and now - begin > timeout_seconds:
+                raise TimeoutError(f"not finished after {timeout_seconds:g} seconds")
+            # Many experiments take long to look at: never more than a fifth of the time is spent on it.
+            time.sleep(max(_LOOK, 4 * (now - looked)))

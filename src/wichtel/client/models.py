@@ -1,0 +1,80 @@
+"""Models and their versions."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from urllib.parse import quote
+
+from wichtel.client.connection import Connection
+from wichtel.domain import Model, ModelVersion
+from wichtel.store import codec
+
+
+class Models:
+    """The registered models."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, name: str, folder: str | Path, *, team: str | None = None, new: bool = False) -> ModelVersion:
+        """Register the plan in `folder` as a model, or as the next version of one. Returns once a worker has analysed it.
+
+        Args:
+            name: Such as ``flights/late``.
+            folder: Has plan.py and job.toml.
+            team: The owning team of a new model; by default your own.
+            new: Refuse a name that is taken.
+
+        Raises:
+            PlanError: the folder, the job or the plan is not right.
+            AlreadyExists: `new`, and the name is taken.
+            NotFound: the dataset of the job is not registered.
+        """
+        from wichtel.plans import SourceTree
+
+        archive = SourceTree.from_folder(folder).to_archive()
+        query = {"team": team, "new": True if new else None}
+        answer = self._connection.call("PUT", f"/v1/models/{quote(name)}", query=query, content=archive, again=not new)
+        return codec.read(answer.content, ModelVersion)
+
+    def get(self, name: str) -> Model:
+        """One model.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(Model, f"/v1/models/{quote(name)}")
+
+    def list(self, *, owner: str | None = None, contains: str | None = None, limit: int | None = None) -> builtins.list[Model]:
+        """Models by name: of an owner, or with `contains` in the name; at most `limit`."""
+        return self._connection.pages(Model, "/v1/models", limit, owner=owner, contains=contains)
+
+    def versions(self, name: str) -> builtins.list[ModelVersion]:
+        """Its versions, candidates of experiments among them, oldest first."""
+        return self._connection.all(ModelVersion, "/v1/versions", model=name)
+
+    def version(self, identity: str) -> ModelVersion:
+        """One version.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(ModelVersion, f"/v1/versions/{quote(identity)}")
+
+    def diff(self, base: str, version: str) -> str:
+        """The unified diff from version `base` to `version`."""
+        return self._connection.call("GET", f"/v1/versions/{quote(version)}/diff", query={"base": base}).text
+
+    def archive(self, version: str) -> bytes:
+        """The source tree of a version as a zip archive."""
+        return self._connection.call("GET", f"/v1/versions/{quote(version)}/archive").content
+
+    def launch(self, name: str, version: str) -> Model:
+        """Make `version` what the next experiments start from.
+
+        Raises:
+            NotPermitted: you are no approver of the owning team.
+        """
+        answer = self._connection.call("POST", f"/v1/models/{quote(name)}:launch", body={"version": version}, again=True)
+        return codec.read(answer.content, Model)

@@ -1,0 +1,87 @@
+"""Runs and studies."""
+
+from __future__ import annotations
+
+import builtins
+from urllib.parse import quote
+
+from wichtel.client.connection import Connection
+from wichtel.domain import Measurement, Run, RunState, Study, StudySpec, Trial
+from wichtel.store import codec
+
+
+class Runs:
+    """Pieces of work that workers carry out."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, identity: str) -> Run:
+        """One run, with its result or its error.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(Run, f"/v1/runs/{quote(identity)}")
+
+    def list(self, *, owner: str | None = None, state: RunState | None = None, limit: int | None = 100) -> builtins.list[Run]:
+        """Runs of an owner, or in a state; at most `limit`, None for all."""
+        return self._connection.pages(Run, "/v1/runs", limit, owner=owner, state=state)
+
+    def cancel(self, identity: str) -> Run:
+        """End it now.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has ended.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/runs/{quote(identity)}:cancel").content, Run)
+
+    def measurements(self, identity: str) -> builtins.list[Measurement]:
+        """What it reported, by step."""
+        return self._connection.all(Measurement, "/v1/measurements", run=identity)
+
+    def log(self, identity: str) -> str:
+        """What it printed."""
+        return self._connection.call("GET", "/v1/logs", query={"run": identity}).text
+
+
+class Studies:
+    """Searches, by id or name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, spec: StudySpec) -> Study:
+        """Submit a study; the service's workers must be able to import its entry.
+
+        Raises:
+            AlreadyExists: a study of that name is there.
+            InvalidInput: a searcher or pruner that does not exist or does not fit.
+        """
+        return codec.read(self._connection.call("POST", "/v1/studies", body=spec).content, Study)
+
+    def get(self, identity: str) -> Study:
+        """One study.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._connection.get(Study, f"/v1/studies/{quote(identity)}")
+
+    def list(self) -> builtins.list[Study]:
+        """All of them, the newest first."""
+        return self._connection.all(Study, "/v1/studies")
+
+    def trials(self, identity: str) -> builtins.list[Trial]:
+        """Its trials, by number."""
+        return self._connection.all(Trial, "/v1/trials", study=identity)
+
+    def cancel(self, identity: str) -> Study:
+        """End it now, with its runs.
+
+        Raises:
+            NotFound: there is none.
+            IllegalTransition: it has ended.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/studies/{quote(identity)}:cancel").content, Study)

@@ -1,0 +1,65 @@
+"""The HTTP application, made from the services."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from wichtel.domain import InvalidInput, did_you_mean
+from wichtel.server import pages, problems, schema
+from wichtel.server.authentication import _principal
+from wichtel.server.middleware import RequestIds
+from wichtel.server.routes import ROUTERS, health
+from wichtel.server.wire import BODY_BYTES
+
+if TYPE_CHECKING:
+    from wichtel.app import App
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(app: App) -> FastAPI:
+    """The API over `app`'s services. It neither starts nor stops them.
+
+    Args:
+        app: The services.
+    """
+    api = FastAPI(
+        title="Wichtel",
+        version=version("wichtel"),
+        description="Improves an organisation's machine-learning models: models, intents, experiments, studies, runs. "
+        "Every error is a problem report (RFC 9457). Lists are pages: hand `cursor` in again for the next one.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=schema.operation_id,
+        max_body_size=BODY_BYTES,
+    )
+    api.state.services = app
+    #: Whoever runs the server puts a function here that says when long answers are to end.
+    api.state.stopping = lambda: False
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(_known_parameters)])
+    for router in ROUTERS:
+        v1.include_router(router)
+    api.include_router(v1)
+    api.include_router(health.router)
+    pages.install(api, STATIC)
+    problems.install(api)
+    api.add_middleware(RequestIds)
+    setattr(api, "openapi", lambda: schema.document(api))  # noqa: B010 FastAPI's documented way, which mypy does not like as an assignment
+    return api
+
+
+def _known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have: a typing error must not silently widen a search."""
+    known = _query_names(request.scope["route"].dependant)
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidInput(f"unknown parameter {name!r}.", where="query", hint=did_you_mean(name, known))
+
+
+def _query_names(dependant: Any) -> set[str]:
+    return {p.alias for p in dependant.query_params}.union(*(_query_names(d) for d in dependant.dependencies))

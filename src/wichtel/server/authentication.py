@@ -1,0 +1,44 @@
+"""Who asks: the bearer token of a request, and the principal that it stands for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from wichtel.app import App
+from wichtel.domain import NotPermitted
+from wichtel.experiments import Principal, Role
+from wichtel.server.problems import Unauthenticated
+
+_HINT = "Send 'Authorization: Bearer TOKEN'; `wichtel serve` prints the first token, POST /v1/tokens makes more."
+
+_bearer = HTTPBearer(auto_error=False, description="An access token; `wichtel serve` prints the first one.")
+
+
+def _services(request: Request) -> App:
+    app = request.app.state.services
+    assert isinstance(app, App)
+    return app
+
+
+def _principal(request: Request, token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Principal:
+    if token is None or not token.credentials:
+        raise Unauthenticated("this needs an access token.", hint=_HINT)
+    try:
+        return _services(request).access.authenticate(token.credentials)
+    except NotPermitted as error:
+        raise Unauthenticated(error.message, where=error.where, hint=error.hint or _HINT) from None
+
+
+def _administrator(principal: Annotated[Principal, Depends(_principal)]) -> None:
+    principal.need(Role.ADMIN, to="do this")
+
+
+#: In a route's `dependencies`, for what no service checks by itself.
+Administrator = Depends(_administrator)
+#: The app's services, as a handler's argument.
+Services = Annotated[App, Depends(_services)]
+#: Who asks, as a handler's argument.
+Caller = Annotated[Principal, Depends(_principal)]

@@ -1,0 +1,153 @@
+"""Errors as problem reports (RFC 9457): what happened, where, what to do, and which line of the log to look for. Never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response
+
+from wichtel.domain import (
+    AlreadyExists,
+    DatabaseTooNew,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+    NotPermitted,
+    StorageFailed,
+    SystemFault,
+    UserError,
+    WichtelError,
+    WorkerLost,
+)
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+#: The first that an error is an instance of decides. What the user can put right is 4xx; 503 says that the same call may succeed later.
+STATUS: tuple[tuple[type[WichtelError], int], ...] = (
+    (NotFound, 404),
+    (AlreadyExists, 409),
+    (IllegalTransition, 409),
+    (NotPermitted, 403),
+    (UserError, 422),
+    (DatabaseTooNew, 503),
+    (StorageFailed, 503),
+    (WorkerLost, 503),
+    (WichtelError, 500),
+)
+
+_TITLES = {
+    401: "Who are you?",
+    403: "Not permitted",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    422: "Invalid input",
+    500: "System fault",
+    503: "Not available",
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    title: str
+    status: int
+    #: All of it in one sentence.
+    detail: str
+    #: The error's kind: ``invalid_input``, ``not_found``, …; see `wichtel.domain.errors`.
+    code: str
+    message: str
+    where: str | None
+    hint: str | None
+    #: Also in the header ``X-Request-Id`` and in the server's log.
+    request_id: str
+
+
+class Unauthenticated(NotPermitted):
+    """The request carries no token, or one that is not valid."""
+
+
+def status_of(error: WichtelError) -> int:
+    """The HTTP status of `error`."""
+    if isinstance(error, Unauthenticated):
+        return 401
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+def report(error: WichtelError, request_id: str, *, status: int | None = None) -> Response:
+    """The answer that tells of `error`."""
+    status = status or status_of(error)
+    problem = Problem(
+        title=_TITLES.get(status, "Error"),
+        status=status,
+        detail=str(error),
+        code=error.code,
+        message=error.message,
+        where=error.where,
+        hint=error.hint,
+        request_id=request_id,
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return Response(msgspec.json.encode(problem), status, headers, MEDIA_TYPE)
+
+
+def install(api: FastAPI) -> None:
+    """Turn every exception into a problem report."""
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
+
+    def known(request: Request, error: Exception) -> Response:
+        assert isinstance(error, WichtelError)
+        if status_of(error) >= 500:
+            log.error("request %s: %s %s failed", _id(request), request.method, request.url.path, exc_info=error)
+        return report(error, _id(request))
+
+    def unfit(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return report(_first(error.errors()), _id(request))
+
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return report(_of_status(error.status_code, request), _id(request), status=error.status_code)
+
+    api.add_exception_handler(WichtelError, known)
+    api.add_exception_handler(RequestValidationError, unfit)
+    api.add_exception_handler(HTTPException, http)
+
+
+def unexpected(error: Exception, request_id: str) -> Response:
+    """The answer to a fault that nobody foresaw; the log has the rest."""
+    log.error("request %s failed", request_id, exc_info=error)
+    fault = SystemFault("Something went wrong inside the service.", hint=f"Its log says more under request {request_id}.")
+    return report(fault, request_id)
+
+
+def _id(request: Request) -> str:
+    return str(request.scope.get("request_id", ""))
+
+
+def _first(problems: Any) -> InvalidInput:
+    problem = problems[0]
+    place = [str(part) for part in problem["loc"]]
+    kind, name = place[0], ".".join(place[1:])
+    return InvalidInput(f"{problem['msg']}.", where=f"{kind} parameter {name!r}" if name else kind)
+
+
+def _of_status(status: int, request: Request) -> WichtelError:
+    path = request.url.path
+    if status == 404:
+        return NotFound("there is no such address.", where=path, hint="/docs lists them all.")
+    if status == 405:
+        return InvalidInput(f"{request.method} does not go with this address.", where=path, hint="/docs lists what does.")
+    if status == 413:
+        return InvalidInput("the request is too large.", where=path)
+    return (SystemFault if status >= 500 else InvalidInput)(f"the request was refused with status {status}.", where=path)

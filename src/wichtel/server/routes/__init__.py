@@ -1,0 +1,32 @@
+"""One file per noun; all of it needs a token but `health`."""
+
+from wichtel.server.routes import (
+    datasets,
+    events,
+    experiments,
+    intents,
+    models,
+    protocols,
+    quota_groups,
+    registrations,
+    runs,
+    studies,
+    tokens,
+)
+
+#: What stands under /v1, in the order in which the documentation shows it.
+ROUTERS = (
+    models.router,
+    datasets.router,
+    intents.router,
+    protocols.router,
+    registrations.router,
+    experiments.router,
+    runs.router,
+    studies.router,
+    events.router,
+    quota_groups.router,
+    tokens.router,
+)
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,44 @@
+"""Datasets: registered examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from wichtel.domain import Dataset
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.store import Page
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddDataset:
+    """A dataset to be registered."""
+
+    name: str
+    #: Parquet or CSV files: absolute paths or fsspec addresses, as the service sees them.
+    files: tuple[str, ...]
+    time_column: str
+
+
+@router.post("", **returns(Dataset, status=201, accepts=AddDataset))
+def add(app: Services, caller: Caller, request: Annotated[AddDataset, Depends(json_body(AddDataset))]) -> Response:
+    """Read the files, put the examples in time order and keep them."""
+    return reply(app.datasets.add(request.name, list(request.files), request.time_column, caller), 201)
+
+
+@router.get("", **returns(Page[Dataset]))
+def list_(app: Services) -> Response:
+    """All datasets, by name."""
+    return reply(everything(app.datasets.list()))
+
+
+@router.get("/{name:path}", **returns(Dataset))
+def get(app: Services, name: str) -> Response:
+    """One dataset."""
+    return reply(app.datasets.get(name))

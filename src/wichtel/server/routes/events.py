@@ -1,0 +1,55 @@
+"""The event feed, in pages or as a stream that can be taken up again at any replica."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from wichtel.server.authentication import Services
+from wichtel.server.wire import page, reply, returns
+from wichtel.store import Event, Page, codec
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+#: How often an idle stream looks for news, in seconds.
+_POLL_SECONDS = 0.3
+_BATCH = 500
+
+Subject = Annotated[str | None, Query(description="Only events whose subject begins so, such as experiment/e-1.")]
+
+
+@router.get("", **returns(Page[Event]))
+def list_(
+    app: Services,
+    subject: Subject = None,
+    cursor: Annotated[int, Query(ge=0, description="Only events after the one with this id.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Events in the order in which they happened."""
+    return reply(page(app.events.since(cursor, limit, subject), limit, lambda event: str(event.id)))
+
+
+@router.get(":stream", response_class=EventSourceResponse)
+async def stream(
+    app: Services,
+    request: Request,
+    subject: Subject = None,
+    cursor: Annotated[int, Query(ge=0, description="Only events after the one with this id.")] = 0,
+    last_event_id: Annotated[int | None, Header(description="As `cursor`; what browsers send when they connect again.")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Events as they happen, as server-sent events whose data are those of the list. It ends when the service stops."""
+    after = cursor if last_event_id is None else last_event_id
+    stopping = request.app.state.stopping
+    while not stopping():
+        found = await to_thread.run_sync(app.events.since, after, _BATCH, subject)
+        for event in found:
+            after = event.id
+            yield ServerSentEvent(raw_data=codec.encode(event).decode(), event=event.kind, id=str(event.id))
+        if len(found) < _BATCH:
+            await anyio.sleep(_POLL_SECONDS)

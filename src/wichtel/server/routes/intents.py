@@ -1,0 +1,41 @@
+"""Intents: named sets of constraints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from wichtel.domain import Intent
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.store import Page
+
+router = APIRouter(prefix="/intents", tags=["intents"])
+
+
+@router.put("", **returns(Intent, accepts=Intent))
+def put(app: Services, caller: Caller, intent: Annotated[Intent, Depends(json_body(Intent))]) -> Response:
+    """Keep an intent, in the place of one with the same name and pattern of models."""
+    app.intents.put(intent, caller)
+    return reply(intent)
+
+
+@router.get("", **returns(Page[Intent]))
+def list_(app: Services) -> Response:
+    """All intents, those that are built in among them."""
+    return reply(everything(app.intents.list()))
+
+
+@router.get("/{name}", **returns(Intent))
+def get(app: Services, name: str, model: str) -> Response:
+    """Of the intents with that name, the narrowest that applies to `model`."""
+    return reply(app.intents.get(name, model))
+
+
+@router.delete("/{name}", **returns(dict[str, str]))
+def delete(app: Services, caller: Caller, name: str, models: str = "*") -> Response:
+    """Forget the intent with that name and that pattern of models."""
+    app.intents.delete(name, models, caller)
+    return reply({"deleted": name})

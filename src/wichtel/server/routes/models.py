@@ -1,0 +1,80 @@
+"""Models and their versions. A name may hold slashes, so what belongs to a model is asked for by a parameter, not by a longer path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from wichtel.domain import Model, ModelVersion
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import ARCHIVE_BYTES, everything, json_body, page, raw_body, reply, returns, text
+from wichtel.store import Page
+
+router = APIRouter(tags=["models"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Which version becomes the head."""
+
+    version: str
+
+
+# PUT, since adding the same source tree twice is adding it once: a client may safely try again.
+@router.put("/models/{name:path}", max_body_size=ARCHIVE_BYTES, **returns(ModelVersion, status=201, accepts="application/zip"))
+def add(
+    app: Services, caller: Caller, name: str, archive: Annotated[bytes, Depends(raw_body)], team: str | None = None, new: bool = False
+) -> Response:
+    """Analyse the plan in the zip archive and keep it, as a new model or a version of a known one, which `new` refuses."""
+    return reply(app.models.add(name, archive, caller, team=team, new=new), 201)
+
+
+@router.get("/models", **returns(Page[Model]))
+def list_(
+    app: Services,
+    owner: str | None = None,
+    contains: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> Response:
+    """Models by name, of an owner, or with `contains` in the name."""
+    return reply(page(app.models.list(owner, contains, limit, cursor), limit, lambda model: model.name))
+
+
+@router.post("/models/{name:path}:launch", **returns(Model, accepts=Launch))
+def launch(app: Services, caller: Caller, name: str, request: Annotated[Launch, Depends(json_body(Launch))]) -> Response:
+    """Make a version, such as a candidate that an experiment proposes, the one that experiments start from."""
+    return reply(app.models.launch(name, request.version, caller))
+
+
+@router.get("/models/{name:path}", **returns(Model))
+def get(app: Services, name: str) -> Response:
+    """One model."""
+    return reply(app.models.get(name))
+
+
+@router.get("/versions", **returns(Page[ModelVersion]))
+def versions(app: Services, model: str) -> Response:
+    """The versions of a model, candidates among them."""
+    return reply(everything(app.models.versions(model)))
+
+
+@router.get("/versions/{version}", **returns(ModelVersion))
+def version(app: Services, version: str) -> Response:
+    """One version with what the analysis of its plan found."""
+    return reply(app.models.version(version))
+
+
+@router.get("/versions/{version}/diff", **returns(None, media_type="text/x-diff"))
+def diff(app: Services, version: str, base: str) -> Response:
+    """The unified diff from version `base` to this one."""
+    return text(app.models.diff(base, version), "text/x-diff")
+
+
+@router.get("/versions/{version}/archive", **returns(None, media_type="application/zip"))
+def archive(app: Services, version: str) -> Response:
+    """The source tree as a zip archive."""
+    return Response(app.models.archive(version), media_type="application/zip")

@@ -1,0 +1,28 @@
+"""Quota groups: the teams' shares."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from wichtel.domain import QuotaGroup
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.store import Page
+
+router = APIRouter(prefix="/quota-groups", tags=["quota groups"])
+
+
+@router.put("", **returns(QuotaGroup, accepts=QuotaGroup))
+def put(app: Services, caller: Caller, group: Annotated[QuotaGroup, Depends(json_body(QuotaGroup))]) -> Response:
+    """Set a team's share."""
+    app.quota_groups.put(group, caller)
+    return reply(group)
+
+
+@router.get("", **returns(Page[QuotaGroup]))
+def list_(app: Services) -> Response:
+    """The shares that somebody set."""
+    return reply(everything(app.quota_groups.list()))

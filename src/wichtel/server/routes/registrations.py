@@ -1,0 +1,42 @@
+"""Registrations: models × protocols."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from wichtel.domain import Experiment, Registration
+from wichtel.experiments import RegisterModels
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.store import Page
+
+router = APIRouter(prefix="/registrations", tags=["registrations"])
+
+Request = Annotated[RegisterModels, Depends(json_body(RegisterModels))]
+
+
+@router.post("", **returns(Registration, status=201, accepts=RegisterModels))
+def register(app: Services, caller: Caller, request: Request) -> Response:
+    """Make an experiment for each model and protocol. With an `idempotency_key`, asking twice is asking once."""
+    return reply(app.experiments.register_models(request, caller), 201)
+
+
+@router.post(":preview", **returns(Page[Experiment], accepts=RegisterModels))
+def preview(app: Services, caller: Caller, request: Request) -> Response:
+    """The experiments that a registration would make, with their complete configurations; nothing is stored."""
+    return reply(everything(app.experiments.preview(request, caller)))
+
+
+@router.get("/{registration}", **returns(Registration))
+def get(app: Services, registration: str) -> Response:
+    """One registration."""
+    return reply(app.experiments.get_registration(registration))
+
+
+@router.post("/{registration}:cancel", **returns(Registration))
+def cancel(app: Services, caller: Caller, registration: str) -> Response:
+    """Cancel every experiment of it that is not finished."""
+    return reply(app.experiments.cancel_registration(registration, caller))

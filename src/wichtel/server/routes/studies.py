@@ -1,0 +1,46 @@
+"""Studies and their trials."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from wichtel.domain import Study, StudySpec, Trial
+from wichtel.server.authentication import Caller, Services
+from wichtel.server.wire import everything, json_body, read_as, reply, returns
+from wichtel.store import Page
+
+router = APIRouter(tags=["studies"])
+
+
+@router.post("/studies", **returns(Study, status=201, accepts=StudySpec))
+def add(app: Services, caller: Caller, request: Annotated[dict[str, Any], Depends(json_body(dict[str, Any]))]) -> Response:
+    """Search. Each trial calls `entry`, a "module:function" that the workers can import. Without an `id`, it is given one."""
+    return reply(app.studies.add(read_as({"id": f"s-{uuid.uuid4().hex[:12]}", **request}, StudySpec), caller), 201)
+
+
+@router.get("/studies", **returns(Page[Study]))
+def list_(app: Services) -> Response:
+    """All studies."""
+    return reply(everything(app.studies.list()))
+
+
+@router.post("/studies/{study:path}:cancel", **returns(Study))
+def cancel(app: Services, caller: Caller, study: str) -> Response:
+    """End it now, with its runs."""
+    return reply(app.studies.cancel(study, caller))
+
+
+@router.get("/studies/{study:path}", **returns(Study))
+def get(app: Services, study: str) -> Response:
+    """One study by its id or name."""
+    return reply(app.studies.get(study))
+
+
+@router.get("/trials", **returns(Page[Trial]))
+def trials(app: Services, study: str) -> Response:
+    """The trials of a study, by number."""
+    return reply(everything(app.studies.trials(study)))

@@ -1,0 +1,109 @@
+"""The process that serves: uvicorn around the application, in the foreground or beside the caller."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+
+from wichtel.domain import InvalidInput, SystemFault
+from wichtel.server.application import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wichtel.app import App
+
+#: Open event streams are cut off this long after a stop was asked for.
+GRACE_SECONDS = 3
+
+
+def _server(app: App) -> uvicorn.Server:
+    api = create_app(app)
+    config = uvicorn.Config(
+        api,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        log_config=None,
+        access_log=logging.getLogger("uvicorn.access").isEnabledFor(logging.DEBUG),
+        lifespan="off",
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    api.state.stopping = lambda: server.should_exit
+    return server
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes any that is free.
+
+    Raises:
+        InvalidInput: the address is taken, or is none of this machine's.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen there: {error.strerror or error}.", where=f"{host}:{port}", hint="Choose another --port, or stop what uses it."
+        ) from None
+
+
+def serve(app: App, listening: socket.socket, *, ready: Callable[[], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        app: The services, started.
+        listening: Where.
+        ready: Called when requests are about to be answered.
+    """
+    server = _server(app)
+    if ready is not None:
+        ready()
+    with listening:
+        server.run(sockets=[listening])
+
+
+class Background:
+    """A service in a thread of this process, on a unix socket or a TCP socket. Used as a context manager.
+
+    Args:
+        app: The services, started.
+        where: A path for a unix socket, in a folder that only its owner may enter; or a listening socket.
+    """
+
+    def __init__(self, app: App, where: Path | socket.socket) -> None:
+        self._server = _server(app)
+        self._where = where
+        self._thread = threading.Thread(target=self._run, name="wichtel-server", daemon=True)
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def __enter__(self) -> Self:
+        if isinstance(self._where, Path):
+            self._where.unlink(missing_ok=True)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.bind(str(self._where))
+            self._where.chmod(0o600)
+        else:
+            self._socket = self._where
+        self._thread.start()
+        deadline = time.monotonic() + 30
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise SystemFault("the service did not start.", where=str(self._where))
+            time.sleep(0.005)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.should_exit = True
+        self._thread.join(GRACE_SECONDS + 10)
+        self._socket.close()
+        if isinstance(self._where, Path):
+            self._where.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""How values travel: answers written by the store's codec, bodies read strictly, both described for OpenAPI.
+
+FastAPI's own serialisation is left out: the codec knows our values, is several times faster, and the schemas come from the same library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from wichtel.domain import InvalidInput
+from wichtel.server.schema import reference
+from wichtel.store import Page, codec
+
+T = TypeVar("T")
+
+#: Largest body of an ordinary request, and of an archive.
+BODY_BYTES = 2 * 2**20
+ARCHIVE_BYTES = 24 * 2**20
+
+
+def page(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
+    """`found`, with the cursor of what follows if there may be more.
+
+    Args:
+        found: At most `limit` values.
+        limit: How many were asked for.
+        key: What the list goes on after.
+    """
+    return Page(items=tuple(found), cursor=key(found[-1]) if len(found) == limit else None)
+
+
+def everything(found: Sequence[T]) -> Page[T]:
+    """`found` as the only page."""
+    return Page(items=tuple(found))
+
+
+def reply(value: Any, status: int = 200) -> Response:
+    """`value` as JSON."""
+    return Response(codec.encode(value), status, media_type="application/json")
+
+
+def text(value: str, media_type: str = "text/plain") -> Response:
+    """`value` as it is."""
+    return Response(value, media_type=media_type)
+
+
+def json_body(kind: type[T]) -> Callable[[Request], Coroutine[Any, Any, T]]:
+    """A dependency that reads the request's body as a `kind`."""
+
+    async def read(request: Request) -> T:
+        body = await request.body()
+        try:
+            return codec.decode(body, kind)
+        except InvalidInput as error:
+            raise _in_body(error) from None
+
+    return read
+
+
+def read_as(plain: Any, kind: type[T]) -> T:
+    """`plain`, of the request's body, as a `kind`.
+
+    Raises:
+        InvalidInput: it does not fit.
+    """
+    try:
+        return codec.from_plain(plain, kind)
+    except InvalidInput as error:
+        raise _in_body(error) from None
+
+
+def _in_body(error: InvalidInput) -> InvalidInput:
+    # The codec gives a path from the root, "$.space.x"; the values themselves name their own places.
+    where = error.where or "$"
+    if where.startswith("$"):
+        where = ", ".join(filter(None, ("body", where.removeprefix("$").removeprefix("."))))
+    return InvalidInput(error.message, where=where, hint=error.hint)
+
+
+async def raw_body(request: Request) -> bytes:
+    """A dependency that reads the request's body as it is."""
+    return await request.body()
+
+
+def returns(kind: Any, *, status: int = 200, accepts: Any = None, media_type: str = "application/json") -> dict[str, Any]:
+    """What OpenAPI says of a route, as keyword arguments of its decorator.
+
+    Args:
+        kind: Type of the answer; None for an answer that is not JSON.
+        status: Of success.
+        accepts: Type of the body; a string for a media type.
+        media_type: Of the answer.
+    """
+    schema = {"type": "string"} if kind is None else reference(kind)
+    extra: dict[str, Any] = {}
+    if accepts is not None:
+        content = (
+            {accepts: {"schema": {"type": "string", "format": "binary"}}}
+            if isinstance(accepts, str)
+            else {"application/json": {"schema": reference(accepts)}}
+        )
+        extra["requestBody"] = {"required": True, "content": content}
+    return {
+        "status_code": status,
+        "response_model": None,
+        "responses": {status: {"description": "Success", "content": {media_type: {"schema": schema}}}},
+        "openapi_extra": extra or None,
+    }
