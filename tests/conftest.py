@@ -50,12 +50,12 @@ class PostgresServer:
         initdb = [install / "bin/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
         subprocess.run(initdb, check=True, capture_output=True, **common)
         with (self.folder / "log").open("wb") as log:
-            # What a killed process wrote is in the kernel's hands, so tests of crashes do not need fsync; tests of power cuts there are none.
+            # What a killed process wrote is in the kernel's hands: tests of crashes need no fsync.
             self._process = subprocess.Popen(
                 [install / "bin/postgres", "-D", data, "-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off"],
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no thread runs yet that could hold a lock it needs
                 **common,
             )
         self._wait()
