@@ -134,7 +134,7 @@ def test_constraints_read_as_words(kind: Expectation, threshold: float, text: st
     ("fields", "told"),
     [
         ({"metric": ""}, "needs a metric"),
-        ({"expectation": "bigger"}, "neither 'larger' nor 'smaller'"),
+        ({"expectation": "bigger"}, "none of larger, smaller"),
         ({"threshold": math.nan}, "not finite"),
         ({"confidence": 0.5}, "confidence"),
         ({"confidence": 1.0}, "confidence"),

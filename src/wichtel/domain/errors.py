@@ -17,10 +17,13 @@ WichtelError
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+E = TypeVar("E", bound=Enum)
 
 
 class WichtelError(Exception):
@@ -136,6 +139,19 @@ def from_json(data: Mapping[str, Any]) -> WichtelError:
     """Rebuild an error written by `WichtelError.to_json`; an unknown code becomes a `SystemFault`."""
     kind = _tree(WichtelError).get(str(data.get("code")), SystemFault)
     return kind(str(data.get("message", "")), where=data.get("where"), hint=data.get("hint"))
+
+
+def one_of(kind: type[E], value: object, *, where: str) -> E:
+    """The member of an enum that `value` is or names.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        words = [str(member.value) for member in kind]
+        raise InvalidInput(f"{value!r} is none of {', '.join(words)}.", where=where) from None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from wichtel.domain.errors import InvalidInput, UserError, did_you_mean
+from wichtel.domain.errors import InvalidInput, UserError, did_you_mean, one_of
 from wichtel.domain.metric import Estimate, Expectation
 
 #: In a constraint of an intent that serves many models, stands for the model's own primary metric.
@@ -38,7 +38,7 @@ class Constraint:
 
     def __post_init__(self) -> None:
         where = f"constraint on {self.metric!r}"
-        object.__setattr__(self, "expectation", Expectation(self.expectation))
+        object.__setattr__(self, "expectation", one_of(Expectation, self.expectation, where=where))
         if not self.metric:
             raise InvalidInput("a constraint needs a metric.")
         if not math.isfinite(self.threshold):

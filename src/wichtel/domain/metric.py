@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NoReturn
-
-from wichtel.domain.errors import InvalidInput
 
 
 class Expectation(StrEnum):
@@ -15,10 +12,6 @@ class Expectation(StrEnum):
 
     LARGER = "larger"
     SMALLER = "smaller"
-
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        raise InvalidInput(f"{value!r} is neither 'larger' nor 'smaller'.", where="which way is better")
 
     @property
     def sign(self) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
-from wichtel.domain.errors import InvalidInput, did_you_mean
+from wichtel.domain.errors import InvalidInput, one_of
 from wichtel.domain.metric import Expectation, Metric
 from wichtel.domain.run import Resources
 
@@ -35,10 +35,6 @@ class Order(StrEnum):
 
     TIME = "time"
     SHUFFLED = "shuffled"
-
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        raise InvalidInput(f"there is no order {value!r}.", where="job.toml", hint=did_you_mean(str(value), list(cls)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,7 @@ class Job:
 
     def __post_init__(self) -> None:
         where = "job.toml"
-        object.__setattr__(self, "order", Order(self.order))
+        object.__setattr__(self, "order", one_of(Order, self.order, where=where))
         if self.batch_size < 1 or self.passes < 1:
             raise InvalidInput("batch_size and passes are at least 1.", where=where)
         if not 0 < self.sample <= 1:
@@ -149,7 +145,7 @@ class Metadata:
     hints: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "better", Expectation(self.better))
+        object.__setattr__(self, "better", one_of(Expectation, self.better, where="metadata"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from wichtel.domain.errors import InvalidInput
+from wichtel.domain.errors import InvalidInput, one_of
 from wichtel.domain.metric import Expectation
 from wichtel.domain.run import Resources, RetryPolicy
 from wichtel.domain.space import Config, Space
@@ -22,7 +22,7 @@ class Objective:
     better: Expectation
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "better", Expectation(self.better))
+        object.__setattr__(self, "better", one_of(Expectation, self.better, where=f"objective {self.metric!r}"))
         if not self.metric:
             raise InvalidInput("an objective needs a metric.")
 
