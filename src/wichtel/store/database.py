@@ -129,6 +129,7 @@ class Database:
                 tx.flush_events()
             finally:
                 self._open.transaction = None
+        tx.committed()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

@@ -29,6 +29,7 @@ class Transaction:
         #: The SQLAlchemy connection; other rooms hand it on without looking inside.
         self.connection = connection
         self._clock = clock
+        self._after_commit: list[Callable[[], object]] = []
 
     @cached_property
     def now(self) -> datetime:
@@ -43,13 +44,23 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """If an exception leaves the block, undo what was done in it, and no more."""
-        mark = self.events.mark()
+        mark, calls = self.events.mark(), len(self._after_commit)
         try:
             with self.connection.begin_nested():
                 yield
         except BaseException:
             self.events.reset(mark)
+            del self._after_commit[calls:]
             raise
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Have `call` made once this transaction has committed, in its thread; never if it does not commit."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """Make the calls of `after_commit`; `Database.transaction` does so."""
+        for call in self._after_commit:
+            call()
 
     def flush_events(self) -> None:
         """Write the events of this transaction; `Database.transaction` does so at its end."""
