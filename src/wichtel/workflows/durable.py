@@ -131,7 +131,9 @@ class Workflows:
             "executor_id": self._executor_id,
             "application_version": _HISTORY_VERSION,
             "serializer": _serializer(),
+            # We neither send nor wait for messages of DBOS's; the thread that would look for them only delays the stop.
             "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": 0.2,
             "max_executor_threads": self._threads,
             "log_level": "WARNING",
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ class _Job:
     error: dict[str, Any] | None = None
     steps: dict[str, StepStatus] = field(default_factory=dict)
     tickets: dict[str, Any] = field(default_factory=dict)
+    #: Polls of a step that failed in a row.
+    faults: Counter[str] = field(default_factory=Counter)
 
     def outputs(self, names: Iterable[str]) -> dict[str, Any]:
         return {name: self.steps[name].output for name in names}
@@ -122,8 +125,11 @@ class InlineWorkflows:
         try:
             output = through_json(step.poll(StepContext(workflow=job.id, step=step.name), job.tickets[step.name]), step.name)
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(job, step, error)
-            return True
+            job.faults[step.name] += 1
+            if isinstance(error, UserError) or job.faults[step.name] > step.retries:
+                self._fail(job, step, error)
+            return job.state.ended
+        job.faults[step.name] = 0
         if output is None:
             return False
         self._succeed(job, step, output)
