@@ -1,0 +1,26 @@
+"""Plan + dataset → metrics.
+
+Owns: registered datasets' files, their encoding, trainers, metrics and their scoring, what is measured of a training. May import: `plans`,
+`fleet`, `store`, `domain`; frameworks only in the trainers' modules, which are loaded when a plan needs them.
+Start with `entries.py` (what a worker runs) and `child.py` (what runs beside the user's code). To add a trainer, copy `keras.py` and
+declare it in the entry-point group ``wichtel.trainers``.
+"""
+
+from wichtel.training.datasets import ingest
+from wichtel.training.metrics import METRICS, Scorer, metric_catalogue
+from wichtel.training.reader import DatasetReader, Examples
+from wichtel.training.trainer import Task, Trained, Trainer, make_trainer, trainer_names
+
+__all__ = [
+    "METRICS",
+    "DatasetReader",
+    "Examples",
+    "Scorer",
+    "Task",
+    "Trained",
+    "Trainer",
+    "ingest",
+    "make_trainer",
+    "metric_catalogue",
+    "trainer_names",
+]
