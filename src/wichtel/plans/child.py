@@ -1,4 +1,4 @@
-"""The inside of a fresh process; `fresh.run_fresh` is the outside. Run as ``python -m wichtel.plans.child REQUEST FD PARENT``.
+"""The inside of a fresh process; `fresh.run_fresh` is the outside.
 
 Messages to the parent are msgpack, each after its length in 4 bytes, big-endian: ``["report", step, metrics]``,
 ``["phase", doing, seconds, limit]``, and at the end ``["result", value]`` or ``["error", json]``.
@@ -62,7 +62,7 @@ class Child:
 
 
 def main(request_file: str, reply: str, parent: str) -> None:
-    """Carry out the request and end the process."""
+    """Carry out the request that `request_file` holds, answer on the file descriptor `reply`, and end the process."""
     # The kernel kills this process when the thread that started it ends; a parent that is gone already sends no signal.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
@@ -114,7 +114,3 @@ def _plain(value: Any) -> Any:
     if callable(item) and getattr(value, "size", 1) == 1:
         return item()
     raise TypeError(f"an entry's result is plain JSON; it has a {type(value).__name__}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

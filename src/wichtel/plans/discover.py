@@ -17,7 +17,6 @@ from wichtel.plans.context import Mode, Session
 from wichtel.plans.load import execute
 
 MAX_EXECUTIONS = 64
-MAX_SECONDS = 20.0
 #: A range of whole numbers is tried value by value up to this size, else at its ends.
 _SMALL_RANGE = 16
 
@@ -30,7 +29,7 @@ class Discovery:
     warnings: tuple[str, ...]
 
 
-def discover(first: Session, *, max_executions: int = MAX_EXECUTIONS, max_seconds: float = MAX_SECONDS) -> Discovery:
+def discover(first: Session, *, max_seconds: float, max_executions: int = MAX_EXECUTIONS) -> Discovery:
     """Discover the tunables of the plan that `first` was an execution of.
 
     Raises:

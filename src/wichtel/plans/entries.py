@@ -62,7 +62,7 @@ def analyse_tree(tree: SourceTree, *, scratch: Path | None = None) -> Analysis:
     job = read_job(tree)
     fresh = run_fresh(
         "wichtel.plans.entries:analyse_here",
-        {},
+        {"discovery_seconds": min(20.0, job.load_seconds / 2)},
         tree=tree,
         scratch=scratch,
         seconds=job.load_seconds,
@@ -83,9 +83,9 @@ def analyse_tree(tree: SourceTree, *, scratch: Path | None = None) -> Analysis:
     )
 
 
-def analyse_here(_: dict[str, Any], child: Child) -> dict[str, Any]:
+def analyse_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
     """The part of `analyse` that runs in the fresh process."""
-    loaded = load_plan(child.folder, mode=Mode.TRACE, seed=0)
+    loaded = load_plan(child.folder, mode=Mode.TRACE, seed=0, discovery_seconds=payload["discovery_seconds"])
     parameters = None
     if loaded.trainer == "keras":
         parameters = sum(int(variable.value.size) for variable in loaded.model.trainable_variables) if loaded.model.built else None

@@ -34,6 +34,8 @@ OUTPUT_BYTES = 64 * 2**10
 #: How often time and memory are looked at.
 POLL_SECONDS = 0.05
 
+_START = "import sys; from wichtel.plans.child import main; main(*sys.argv[1:])"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
@@ -137,7 +139,7 @@ class _Run:
         try:
             # -P: no file of the plan may stand in for a module that the child itself needs.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "wichtel.plans.child", str(self.folder / "request"), str(reply_child), str(os.getpid())],
+                [sys.executable, "-P", "-c", _START, str(self.folder / "request"), str(reply_child), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

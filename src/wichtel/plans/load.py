@@ -52,6 +52,7 @@ def load_plan(
     values: Mapping[str, Value] | None = None,
     known: tuple[Tunable, ...] | None = None,
     seed: int | None = None,
+    discovery_seconds: float = 20.0,
 ) -> LoadedPlan:
     """Carry out ``plan.py`` in `folder`.
 
@@ -60,6 +61,7 @@ def load_plan(
         mode: Whether tunables return their defaults or `values`, and whether all of them are to be discovered.
         values: Full name → value.
         known: The tunables that an analysis discovered: with them, values that nobody asks for need no discovery of their own.
+        discovery_seconds: How long the plan is carried out again to discover tunables.
         seed: Of ``random`` and numpy, and through them of the weights of Keras, for a plan that sets none.
 
     Raises:
@@ -87,7 +89,7 @@ def load_plan(
     tunables = tuple(session.tunables.values())
     unread = session.unread()
     if mode is Mode.TRACE or (unread and known is None):
-        found = discover(session)
+        found = discover(session, max_seconds=discovery_seconds)
         warnings += found.warnings
         tunables, known = found.tunables, found.tunables
     for missing, place in unread.items():
