@@ -90,7 +90,7 @@ class RunContext(Protocol):
 class Owner(Protocol):
     """Whoever submitted runs and wants to hear of them.
 
-    The controller calls it from one thread, in order, and waits for it: answer quickly, do slow work elsewhere and `Controller.submit` later.
+    The controller calls it from one thread, in order, and waits for it: answer quickly, do slow work elsewhere, then `Controller.submit`.
     A run that ended while no controller ran is not told again: attach first, then read the store.
     """
 

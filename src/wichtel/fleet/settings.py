@@ -30,6 +30,8 @@ class FleetSettings:
     resend_seconds: float = 5.0
     #: How long a canceled run may take to end by itself before its worker is killed.
     cancel_grace_seconds: float = 5.0
+    #: Pause before a run's second attempt after a loss; doubles with each further one, up to 30 s.
+    retry_seconds: float = 0.2
     #: How often the store is asked for runs and cancellations that another process wrote.
     poll_seconds: float = 0.2
     #: Lease on leading; a standby takes over at most this long after the leader died.

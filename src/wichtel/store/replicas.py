@@ -43,6 +43,10 @@ class Leases(Repository):
         query = sa.select(leases.c.token).where(leases.c.name == name).with_for_update(read=True)
         return bool(self.connection.execute(query).scalar_one_or_none() == token)
 
+    def holder(self, name: str) -> str:
+        """Who took it last and did not give it back, though it may have run out; empty if nobody."""
+        return self.connection.execute(sa.select(leases.c.holder).where(leases.c.name == name)).scalar_one_or_none() or ""
+
     def release(self, name: str, holder: str) -> bool:
         """Give it back; False if `holder` did not have it."""
         change = sa.update(leases).where(leases.c.name == name, leases.c.holder == holder).values(holder="", expires=self.now)

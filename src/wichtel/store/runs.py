@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from wichtel.domain import Run, RunSpec, RunState
 from wichtel.store.repository import Repository, begins_with
-from wichtel.store.tables import runs
+from wichtel.store.tables import cancellations, runs
 
 _COLUMNS = tuple(runs.c[name] for name in ("spec", "state", "attempt", "worker", "result", "error", "created", "started", "ended"))
 _ENDED = [state for state in RunState if state.ended]
@@ -79,6 +79,39 @@ class Runs(Repository):
         )
         return [_read(row) for row in self.connection.execute(query)]
 
+    def waiting_after(self, number: int) -> tuple[builtins.list[Run], int]:
+        """Those that wait for their first attempt and were submitted after the one with this number; and the latest number there is.
+
+        On PostgreSQL a transaction that began earlier may commit a smaller number later: look at `claimable` too, though less often.
+        """
+        query = sa.select(runs.c.number, *_COLUMNS).where(runs.c.number > number).order_by(runs.c.number).limit(1000)
+        found, latest = [], number
+        for row in self.connection.execute(query):
+            latest = row.number
+            if row.state == RunState.PENDING:
+                found.append(_read(row))
+        return found, latest
+
+    def latest_number(self) -> int:
+        """The number of the run that was submitted last; 0 if there is none."""
+        return self.connection.execute(sa.select(sa.func.max(runs.c.number))).scalar_one() or 0
+
+    def request_cancel(self, run_id: str, reason: str) -> bool:
+        """Ask the fleet's leader, in whatever process it is, to cancel the run; False if it has ended or is not there."""
+        state = self.connection.execute(sa.select(runs.c.state).where(runs.c.id == run_id)).scalar_one_or_none()
+        if state is None or RunState(state).ended:
+            return False
+        self.insert(cancellations, {"run": run_id, "reason": reason})
+        return True
+
+    def cancel_requests(self) -> builtins.list[tuple[str, str]]:
+        """The runs that are to be canceled, with the reason."""
+        return [(row.run, row.reason) for row in self.connection.execute(sa.select(cancellations))]
+
+    def settle_cancel(self, run_ids: Sequence[str]) -> None:
+        """The requests for these runs are settled."""
+        self.connection.execute(sa.delete(cancellations).where(cancellations.c.run.in_(run_ids)))
+
     def update_many(self, changed: Sequence[Run]) -> int:
         """Write state, attempt, worker, result, error and times of each; return how many were written.
 
@@ -88,7 +121,9 @@ class Runs(Repository):
             return 0
         statement = (
             sa.update(runs)
-            .where(runs.c.id == sa.bindparam("key"), runs.c.state.not_in(_ENDED), runs.c.attempt <= sa.bindparam("attempt_"))
+            .where(
+                runs.c.id == sa.bindparam("key"), runs.c.attempt <= sa.bindparam("attempt_"), *(runs.c.state != state for state in _ENDED)
+            )
             .values({name: sa.bindparam(f"{name}_") for name in _CHANGING})
         )
         rows: list[dict[str, Any]] = [{"key": run.spec.id} | {f"{name}_": getattr(run, name) for name in _CHANGING} for run in changed]
@@ -99,5 +134,5 @@ _CHANGING = ("state", "attempt", "worker", "result", "error", "started", "ended"
 
 
 def _read(row: sa.Row[Any]) -> Run:
-    values = dict(row._mapping)
+    values = {column.name: row._mapping[column] for column in _COLUMNS}
     return Run(**(values | {"state": RunState(values["state"])}))

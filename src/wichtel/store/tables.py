@@ -170,6 +170,14 @@ runs = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# Wishes that the fleet's leader has not fulfilled yet.
+cancellations = sa.Table(
+    "cancellations",
+    metadata,
+    sa.Column("run", Key, _refers("runs.id"), primary_key=True),
+    _required("reason", sa.Text),
+)
+
 measurements = sa.Table(
     "measurements",
     metadata,

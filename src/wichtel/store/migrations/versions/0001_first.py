@@ -189,6 +189,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_experiments_state_quota_group_created_id"), "experiments", ["state", "quota_group", "created", "id"])
     op.create_index(op.f("ix_experiments_status_created_id"), "experiments", ["status", "created", "id"])
     op.create_table(
+        "cancellations",
+        sa.Column("run", KEY, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["runs.id"], name=op.f("fk_cancellations_run_runs"), initially="DEFERRED", deferrable=True),
+        sa.PrimaryKeyConstraint("run", name=op.f("pk_cancellations")),
+    )
+    op.create_table(
         "measurements",
         sa.Column("run", KEY, nullable=False),
         sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),

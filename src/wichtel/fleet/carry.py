@@ -1,0 +1,236 @@
+"""Carrying out one assignment: the run's function is found, called, and whatever it does becomes a `Result`."""
+
+from __future__ import annotations
+
+import operator
+import shutil
+import traceback
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from wichtel.domain import InvalidInput, NotFound, Resources, SystemFault, UserError, did_you_mean
+from wichtel.fleet import paths
+from wichtel.fleet.messages import Assign, Reported, Result, Welcome, encode
+from wichtel.fleet.ports import Canceled, Stopped
+
+if TYPE_CHECKING:
+    from wichtel.store import Artifacts
+
+#: So much of a traceback is kept, from its end.
+_TRACEBACK_BYTES = 8 * 1024
+
+Function = Callable[[dict[str, Any], Any], Any]
+
+
+class Context:
+    """The `RunContext` that a function is given; also the mailbox between the thread it runs in and those that speak for the worker.
+
+    Args:
+        notify: Called by `report` when there is a new measurement to be sent.
+    """
+
+    def __init__(self, assign: Assign, welcome: Welcome, notify: Callable[[], None]) -> None:
+        self.assign = assign
+        self.resources = Resources(cpus=assign.cpus, gpus=assign.gpus, memory_bytes=assign.memory_bytes)
+        #: Whether `Stopped` was raised in the function.
+        self.raised = False
+        self._state_dir = Path(welcome.state_dir)
+        self._artifacts_url = welcome.artifacts_url
+        self._notify = notify
+        self._lock = Lock()
+        self._pending: list[Reported] = []
+        self._last: int | None = None
+        self._stop: Stopped | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.assign.run
+
+    @property
+    def attempt(self) -> int:
+        """From 1."""
+        return self.assign.attempt
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.assign.seed
+
+    @cached_property
+    def checkpoint_path(self) -> Path:
+        """A directory of this run's own that outlives an attempt."""
+        path = paths.checkpoint_path(self._state_dir, self.run_id)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def resume(self) -> bool:
+        """Whether an earlier attempt left something under `checkpoint_path`."""
+        return self.attempt > 1 and any(self.checkpoint_path.iterdir())
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A directory of this attempt's own."""
+        path = paths.scratch_path(self._state_dir, self.run_id, self.attempt)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """The artifact store."""
+        from wichtel.store import Artifacts
+
+        return Artifacts(self._artifacts_url)
+
+    def report(self, step: int, **metrics: float) -> None:
+        """Say how it goes; see `RunContext.report`."""
+        try:
+            number = operator.index(step)
+        except TypeError:
+            raise InvalidInput(f"step {step!r} is not a whole number.", where="report") from None
+        if self._last is not None and number <= self._last:
+            raise InvalidInput(f"step {number} comes after step {self._last}.", where="report", hint="Steps of a run strictly increase.")
+        values = {}
+        for name, value in metrics.items():
+            try:
+                values[name] = float(value)
+            except (TypeError, ValueError):
+                raise InvalidInput(f"metric {name!r} is {value!r}, which is not a number.", where=f"report of step {number}") from None
+        self._last = number
+        with self._lock:
+            self._pending.append(Reported(number, values))
+        self._notify()
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Stopped` or `Canceled` if the run is to end."""
+        stop = self._stop
+        if stop is not None:
+            self.raised = True
+            raise stop
+
+    # The worker's side
+
+    @property
+    def stopping(self) -> Stopped | None:
+        """What the next `check` raises."""
+        return self._stop
+
+    def stop(self, reason: str) -> None:
+        """The owner wants no more of it."""
+        if self._stop is None:
+            self._stop = Stopped(reason)
+
+    def cancel(self, reason: str) -> None:
+        """Somebody canceled it, which weighs more than a stop."""
+        self._stop = Canceled(reason)
+
+    def collect(self) -> list[Reported]:
+        """The measurements since the last call."""
+        with self._lock:
+            pending, self._pending = self._pending, []
+        return pending
+
+    def clean(self) -> None:
+        """Remove what the attempt leaves behind."""
+        if "scratch" in self.__dict__:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Carrier:
+    """Carries out assignments, one after the other; imported functions are kept."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Function] = {}
+
+    def carry(self, context: Context) -> Result:
+        """Call the run's function; never raises but for what the interpreter itself raises."""
+        assign = context.assign
+        state, value, error = "SUCCEEDED", None, None
+        try:
+            value = self._find(assign.entry)(assign.payload, context)
+            if context.raised and (stop := context.stopping) is not None:
+                state, error = _stopped(stop)
+        except Stopped as stop:
+            state, error = _stopped(stop)
+        except SystemFault as fault:
+            state, error = "PREEMPTED", fault.to_json() | {"traceback": _tail(fault)}
+        except BaseException as failure:  # noqa: BLE001 - whatever a user's function raises, SystemExit too, is that run's end only
+            state, error = "FAILED", _failure(failure)
+        context.clean()
+        result = self._result(context, state, value, error)
+        try:
+            encode(result)
+        except InvalidInput as unfit:
+            unfit = InvalidInput(f"the result cannot be kept: {unfit.message}", where=assign.entry, hint=unfit.hint)
+            result = msgspec.structs.replace(result, state="FAILED", value=None, error=unfit.to_json())
+        return result
+
+    def _result(self, context: Context, state: str, value: Any, error: dict[str, Any] | None) -> Result:
+        assign = context.assign
+        return Result(assign.run, assign.attempt, assign.epoch, state, value, error, context.collect())
+
+    def _find(self, entry: str) -> Function:
+        function = self._functions.get(entry)
+        if function is None:
+            function = self._functions[entry] = find_entry(entry)
+        return function
+
+
+def find_entry(entry: str) -> Function:
+    """The function that ``"module:function"`` names.
+
+    Raises:
+        InvalidInput: it has another form, or names something that cannot be called.
+        NotFound: there is no such module or function.
+    """
+    module_name, colon, path = entry.partition(":")
+    if not (module_name and colon and path):
+        raise InvalidInput(f"{entry!r} does not name a function.", hint='Write it as "module:function".')
+    try:
+        found: Any = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name + ".").startswith(error.name + "."):
+            raise NotFound(f"there is no module {error.name!r}.", where=f"entry {entry!r}") from error
+        raise
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise NotFound(f"there is no {part!r} in it.", where=f"entry {entry!r}", hint=did_you_mean(part, vars(found)))
+        found = getattr(found, part)
+    if not callable(found):
+        raise InvalidInput(f"{entry!r} is no function.")
+    return cast("Function", found)
+
+
+def _stopped(stop: Stopped) -> tuple[str, dict[str, Any]]:
+    return "CANCELED" if isinstance(stop, Canceled) else "STOPPED", {"message": stop.reason}
+
+
+def _tail(failure: BaseException) -> str:
+    """The traceback's end, without the frames of this room above the user's."""
+    trace = failure.__traceback__
+    text = "".join(traceback.format_exception(type(failure), failure, trace.tb_next if trace else None))
+    return text if len(text) <= _TRACEBACK_BYTES else "…" + text[-_TRACEBACK_BYTES:]
+
+
+def _failure(failure: BaseException) -> dict[str, Any]:
+    """What the run's `error` says of it."""
+    if isinstance(failure, UserError):
+        return failure.to_json()
+    if isinstance(failure, SystemExit):
+        message = f"the run called sys.exit({failure.code!r})"
+    else:
+        text = str(failure)
+        message = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+    frames = traceback.extract_tb(failure.__traceback__)[1:]
+    users = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith("<frozen")] or frames
+    where = f"{users[-1].filename}:{users[-1].lineno}" if users else None
+    return UserError(message, where=where).to_json() | {"traceback": _tail(failure)}

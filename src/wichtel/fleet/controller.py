@@ -1,0 +1,306 @@
+"""The controller: hands out runs and hears heartbeats, on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from wichtel.domain import RunSpec, SystemFault
+from wichtel.fleet.leadership import Leadership, Owners
+from wichtel.fleet.log import LEASE
+from wichtel.fleet.ports import Engine, Owner
+from wichtel.fleet.roster import SeatState
+from wichtel.fleet.settings import FleetSettings
+from wichtel.store import Database, GroupCommit
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """What a controller is doing."""
+
+    #: Whether it hands out runs; False for a standby.
+    leading: bool
+    waiting: int = 0
+    #: worker → the run it carries out, empty if none.
+    workers: dict[str, str]
+
+
+class Controller:
+    """Hands out the runs of a store to the workers of an engine. Of all controllers of one store, one leads; the others stand by.
+
+    A run that is submitted is handed out only when its row is durable, and its end is told only when that is durable. So whoever is killed,
+    no run is lost and none ends twice; an attempt may be carried out again in part.
+
+    All methods may be called from any thread; `submit`, `cancel`, `attach`, `detach` and `nudge` also from an owner's callbacks.
+
+    Args:
+        database: Where runs and measurements are.
+        engine: What places workers; closed by `stop`.
+        artifacts_url: What `RunContext.artifacts` opens.
+        holder: This controller's name in the lease; unique.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        artifacts_url: str = "memory://",
+        settings: FleetSettings | None = None,
+        *,
+        holder: str | None = None,
+    ) -> None:
+        self.settings = settings or FleetSettings()
+        self.engine = engine
+        self.holder = holder or _Holder.here().text
+        self._database = database
+        self._artifacts_url = artifacts_url
+        self._owners = Owners()
+        self._leadership: Leadership | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._quit: asyncio.Event | None = None
+        self._settled = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="wichtel-controller", daemon=True)
+
+    # Life
+
+    def start(self) -> None:
+        """Start; returns when it leads or stands by.
+
+        Raises:
+            SystemFault: the store cannot be read or written.
+        """
+        self._thread.start()
+        self._settled.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """End the workers and stop. Runs at work become PREEMPTED; the next controller goes on with them."""
+        if self._thread.is_alive():
+            self._call(lambda: self._quit.set() if self._quit else None)
+            self._thread.join()
+        self.engine.close()
+
+    def __enter__(self) -> Controller:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def serve(self, done: threading.Event, timeout_seconds: float | None = None) -> bool:
+        """Wait until `done` is set; False if the time was up first.
+
+        The engine may use the calling thread meanwhile: `inline` carries out its runs only here.
+        """
+        return self.engine.serve(done, timeout_seconds)
+
+    # Work
+
+    def submit(self, specs: Iterable[RunSpec]) -> Future[None]:
+        """Have runs carried out; one whose id was submitted before is not submitted again.
+
+        Returns:
+            Done when they are durable. A standby writes them for the leader, before this returns.
+        """
+        submitted = list(specs)
+        future: Future[None] = Future()
+
+        def on_loop() -> None:
+            if self._leadership is not None and not self._leadership.ended.is_set():
+                self._leadership.submit(submitted, future)
+            else:
+                _settle(future, lambda: self._write(submitted))
+
+        if not self._call(on_loop):
+            _settle(future, lambda: self._write(submitted))
+        return future
+
+    def cancel(self, run_id: str, reason: str = "canceled") -> Future[bool]:
+        """Cancel a run: at once if it waits, else at its next report, or by force after the grace time.
+
+        Returns:
+            Done when the wish is durable; False if the run has ended or does not exist.
+        """
+        future: Future[bool] = Future()
+
+        def ask() -> bool:
+            with self._database.transaction() as tx:
+                asked = tx.runs.request_cancel(run_id, reason)
+            self.nudge()
+            return asked
+
+        def on_loop() -> None:
+            if self._leadership is not None and run_id in self._leadership.roster.jobs:
+                self._leadership.cancel(run_id, reason)
+                future.set_result(True)
+            elif self._loop is not None:
+                self._loop.run_in_executor(None, _settle, future, ask)
+
+        if not self._call(on_loop):
+            _settle(future, ask)
+        return future
+
+    def attach(self, owner_prefix: str, owner: Owner) -> None:
+        """Tell `owner` of the runs whose owner is `owner_prefix`, or begins with it and a slash, from now on."""
+        self._owners.attach(owner_prefix, owner)
+
+    def detach(self, owner_prefix: str) -> None:
+        """Tell nobody of them any more; they are carried out all the same."""
+        self._owners.detach(owner_prefix)
+
+    def nudge(self) -> None:
+        """Somebody wrote runs or cancellations into the store: look now rather than a moment later."""
+        self._call(lambda: self._leadership.nudge() if self._leadership else None)
+
+    def status(self) -> FleetStatus:
+        """What it is doing."""
+        future: Future[FleetStatus] = Future()
+        if not self._call(lambda: future.set_result(self._status())):
+            return FleetStatus(leading=False, workers={})
+        return future.result()
+
+    @property
+    def leading(self) -> bool:
+        """Whether it hands out runs."""
+        leadership = self._leadership
+        return leadership is not None and not leadership.ended.is_set()
+
+    # Inside
+
+    def _status(self) -> FleetStatus:
+        leadership = self._leadership
+        if leadership is None:
+            return FleetStatus(leading=False, workers={})
+        seats = [seat for seat in leadership.roster.seats if seat.state is not SeatState.EMPTY]
+        workers = {seat.worker: seat.job.id if seat.job else "" for seat in seats}
+        return FleetStatus(leading=self.leading, waiting=len(leadership.roster.line), workers=workers)
+
+    def _call(self, function: Callable[[], Any]) -> bool:
+        """Have `function` called on the loop; False if there is no loop."""
+        loop = self._loop
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            return False
+        return True
+
+    def _write(self, specs: list[RunSpec]) -> None:
+        with self._database.transaction() as tx:
+            tx.runs.add_many(specs)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - told to whoever started it
+            if self._settled.is_set():
+                _log.critical("the controller failed", exc_info=True)
+            self._failure = error
+        finally:
+            self._leadership = None
+            self._settled.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._quit = asyncio.Event()
+        while not self._quit.is_set():
+            try:
+                epoch = await asyncio.to_thread(self._acquire)
+            except SystemFault as fault:
+                if not self._settled.is_set():
+                    raise
+                _log.warning("the store cannot be reached, trying again: %s", fault)
+                epoch = None
+            if epoch is not None:
+                await self._lead(epoch, self._quit)
+            self._settled.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quit.wait(), self.settings.lease_seconds / 5)
+
+    async def _lead(self, epoch: int, quit_: asyncio.Event) -> None:
+        with GroupCommit(self._database) as commit:
+            leadership = Leadership(
+                database=self._database,
+                commit=commit,
+                engine=self.engine,
+                owners=self._owners,
+                settings=self.settings,
+                artifacts_url=self._artifacts_url,
+                holder=self.holder,
+                epoch=epoch,
+            )
+            self._leadership = leadership
+            leading = asyncio.create_task(leadership.lead())
+            quitting = asyncio.create_task(quit_.wait())
+            self._settled.set()
+            try:
+                await asyncio.wait({leading, quitting}, return_when=asyncio.FIRST_COMPLETED)
+                leadership.ended.set()
+                await leading
+            finally:
+                quitting.cancel()
+                self._leadership = None
+        if not leadership.deposed:
+            await asyncio.to_thread(self._release)
+
+    def _acquire(self) -> int | None:
+        with self._database.transaction() as tx:
+            token = tx.leases.acquire(LEASE, self.holder, self.settings.lease_seconds)
+            if token is None:
+                # A dead process of this machine need not be waited for.
+                other = tx.leases.holder(LEASE)
+                if _Holder.is_dead(other):
+                    tx.leases.release(LEASE, other)
+                    token = tx.leases.acquire(LEASE, self.holder, self.settings.lease_seconds)
+            return token
+
+    def _release(self) -> None:
+        with self._database.transaction() as tx:
+            tx.leases.release(LEASE, self.holder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The name under which a controller holds the lease: it says on which machine and in which process it is."""
+
+    text: str
+
+    @classmethod
+    def here(cls) -> _Holder:
+        return cls(f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+
+    @staticmethod
+    def is_dead(holder: str) -> bool:
+        """Whether it was a process of this machine that is no more."""
+        host, _, rest = holder.partition("/")
+        pid = rest.partition("/")[0]
+        if host != socket.gethostname() or not pid.isdigit():
+            return False
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+def _settle(future: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - told to whoever asked
+        future.set_exception(error)

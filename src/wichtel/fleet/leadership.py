@@ -1,0 +1,348 @@
+"""One time of leading: the roster, the log and the workers, on the controller's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from wichtel.domain import Measurement, Run, RunSpec, RunState, SystemFault
+from wichtel.fleet import paths, roster
+from wichtel.fleet.log import LEASE, Log
+from wichtel.fleet.messages import Ack, ToController, ToWorker, Welcome
+from wichtel.fleet.ports import Engine, Link, Owner
+from wichtel.fleet.roster import Roster
+from wichtel.fleet.settings import FleetSettings
+from wichtel.store import Database, GroupCommit
+
+_logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.1
+
+#: Every so many looks for new runs by number, all that wait are looked at.
+_SWEEP_EVERY = 25
+
+_PAGE = 1000
+
+_UNFINISHED = (RunState.PENDING, RunState.RUNNING, RunState.PREEMPTED)
+
+
+class Owners:
+    """Who hears of which runs."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, Owner] = {}
+
+    def attach(self, prefix: str, owner: Owner) -> None:
+        """Let `owner` hear of all runs whose owner is `prefix` or begins with it and a slash."""
+        self._owners[prefix] = owner
+
+    def detach(self, prefix: str) -> None:
+        """Let nobody hear of them any more."""
+        self._owners.pop(prefix, None)
+
+    def find(self, name: str) -> tuple[str, Owner] | None:
+        """Who hears of the runs of `name`: the one with the longest prefix."""
+        prefix = name
+        while prefix:
+            owner = self._owners.get(prefix)
+            if owner is not None:
+                return prefix, owner
+            prefix = prefix.rpartition("/")[0]
+        return None
+
+
+class Leadership:
+    """Hands out runs under the fencing token `epoch` until `ended` is set.
+
+    Everything here happens on the loop, but what is said to happen on a thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        commit: GroupCommit,
+        engine: Engine,
+        owners: Owners,
+        settings: FleetSettings,
+        artifacts_url: str,
+        holder: str,
+        epoch: int,
+    ) -> None:
+        self.ended = asyncio.Event()
+        #: Another controller leads: write nothing more.
+        self.deposed = False
+        self.roster = Roster(
+            seats=engine.workers,
+            capacity=engine.capacity,
+            settings=settings,
+            epoch=epoch,
+            clock=time.monotonic,
+            utc=lambda: datetime.now(UTC),
+        )
+        self._loop = asyncio.get_running_loop()
+        self._database = database
+        self._engine = engine
+        self._owners = owners
+        self._settings = settings
+        self._holder = holder
+        self._epoch = epoch
+        self._log = Log(commit, epoch, self._depose)
+        self._state_dir = settings.state_dir.absolute()
+        self._welcome = Welcome(
+            heartbeat_seconds=settings.heartbeat_seconds,
+            report_seconds=settings.report_seconds,
+            resend_seconds=settings.resend_seconds,
+            state_dir=str(self._state_dir),
+            artifacts_url=artifacts_url,
+            log_bytes=settings.log_bytes,
+        )
+        self._links: dict[str, Link] = {}
+        self._no_links = asyncio.Event()
+        self._no_links.set()
+        self._nudged = asyncio.Event()
+        self._number = 0
+        self._acting = False
+
+    # From outside, on the loop
+
+    def submit(self, specs: Iterable[RunSpec], future: Future[None] | None = None) -> None:
+        """Write runs and, when they are durable, hand them out; `future` is done between the two."""
+        submitted = list(specs)
+
+        def durable(new: dict[str, Run]) -> None:
+            if future is not None and not future.done():
+                future.set_result(None)
+            self.roster.add(new[spec.id] for spec in submitted if spec.id in new)
+            self._act()
+
+        self._log.submit(submitted, durable)
+
+    def cancel(self, run: str, reason: str) -> None:
+        """Cancel a run; one that is not known here is looked for in the store, where a request is left by the caller."""
+        self.roster.cancel(run, reason)
+        self._act()
+
+    def nudge(self) -> None:
+        """Look into the store now."""
+        self._nudged.set()
+
+    async def lead(self) -> None:
+        """Take over what is unfinished in the store, and lead until `ended`."""
+        unfinished = await asyncio.to_thread(self._load)
+        self.roster.add(unfinished)
+        self._log.note("controller.leads", self._holder, {"epoch": self._epoch, "unfinished": len(unfinished)})
+        self._act()
+        tasks = [asyncio.create_task(work) for work in (self._tick(), self._poll(), self._renew())]
+        try:
+            await self.ended.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close()
+
+    # Carrying out what the roster decided
+
+    def _act(self) -> None:
+        if self._acting or self.ended.is_set():
+            return
+        self._acting = True
+        try:
+            while effects := self.roster.drain():
+                for effect in effects:
+                    self._carry_out(effect)
+        finally:
+            self._acting = False
+
+    def _carry_out(self, effect: roster.Effect) -> None:
+        match effect:
+            case roster.Send(worker, message):
+                self._send(worker, message)
+            case roster.Save(run):
+                self._log.save(run)
+            case roster.Measured(owner, measurement):
+                self._log.measure(measurement)
+                self.roster.stop(measurement, self._ask(owner, measurement))
+            case roster.Ended(run, worker):
+                self._log.save(run)
+                if run.state is RunState.CANCELED:
+                    self._log.settle(run.spec.id)
+                self._log.after(lambda: self._on_durable(run, worker))
+            case roster.Launch(worker):
+                self._launch(worker)
+            case roster.Kill(worker, reason):
+                _logger.warning("worker %s is killed: %s", worker, reason)
+                if worker in self._links:
+                    self._links[worker].kill()
+            case roster.Note(kind, subject, data):
+                _logger.warning("%s %s: %s", kind, subject, data)
+                self._log.note(kind, subject, data)
+
+    def _send(self, worker: str, message: ToWorker) -> None:
+        link = self._links.get(worker)
+        if link is not None:
+            link.send(message)
+
+    def _launch(self, worker: str) -> None:
+        def on_message(message: ToController) -> None:
+            self.roster.hear(worker, message)
+            self._act()
+
+        try:
+            link = self._engine.launch(worker, on_message, lambda reason: self._on_gone(worker, reason))
+        except OSError as error:
+            self.roster.gone(worker, f"it could not be started: {error}")
+            return
+        self._links[worker] = link
+        self._no_links.clear()
+        link.send(self._welcome)
+
+    def _on_gone(self, worker: str, reason: str) -> None:
+        self._links.pop(worker, None)
+        if not self._links:
+            self._no_links.set()
+        self.roster.gone(worker, reason)
+        self._act()
+
+    def _ask(self, name: str, measurement: Measurement) -> str | None:
+        found = self._owners.find(name)
+        if found is None:
+            return None
+        try:
+            stop = found[1].on_measurement(measurement)
+        except Exception:  # noqa: BLE001 - reported by _disown
+            self._disown(found[0])
+            return None
+        return None if stop is None else stop.reason
+
+    def _on_durable(self, run: Run, worker: str) -> None:
+        self.roster.durable(run)
+        if worker:
+            self._send(worker, Ack(run.spec.id, run.attempt))
+        checkpoints = paths.checkpoint_path(self._state_dir, run.spec.id)
+        if checkpoints.exists():
+            self._loop.run_in_executor(None, lambda: shutil.rmtree(checkpoints, ignore_errors=True))
+        found = self._owners.find(run.spec.owner)
+        if found is None:
+            return
+        try:
+            more = found[1].on_end(run)
+        except Exception:  # noqa: BLE001 - reported by _disown
+            self._disown(found[0])
+            return
+        if more:
+            self.submit(more)
+
+    def _disown(self, prefix: str) -> None:
+        """An owner that raises is a fault of ours; the runs of others go on."""
+        _logger.exception("owner %s failed and hears no more", prefix)
+        self._owners.detach(prefix)
+        self._log.note("owner.failed", prefix, {})
+
+    # Tasks
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self.roster.tick()
+            self._act()
+
+    async def _poll(self) -> None:
+        """Find what other processes wrote: runs, and wishes to cancel."""
+        count = 0
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), self._settings.poll_seconds)
+            self._nudged.clear()
+            count += 1
+            try:
+                found, requests = await asyncio.to_thread(self._look, count % _SWEEP_EVERY == 0)
+            except SystemFault as fault:
+                _logger.warning("the store could not be read, trying again: %s", fault)
+                continue
+            self.roster.add(found)
+            for run, reason in requests:
+                if run in self.roster.jobs:
+                    self.roster.cancel(run, reason)
+            self._act()
+
+    async def _renew(self) -> None:
+        """Keep the lease. If that fails for as long as it lasts, somebody else may have it."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            try:
+                token = await asyncio.to_thread(self._acquire)
+            except SystemFault as fault:
+                _logger.warning("the lease could not be renewed: %s", fault)
+                if time.monotonic() - renewed < self._settings.lease_seconds:
+                    continue
+                token = None
+            if token != self._epoch:
+                self._depose()
+                return
+            renewed = time.monotonic()
+
+    def _depose(self) -> None:
+        if not self.deposed:
+            _logger.warning("controller %s leads no more", self._holder)
+            self.deposed = True
+            self._log.close()
+            self.ended.set()
+
+    async def _close(self) -> None:
+        """End the workers, then write what became of their runs."""
+        for link in list(self._links.values()):
+            link.kill()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._no_links.wait(), 10.0)
+        if not self.deposed:
+            self.roster.close()
+            for effect in self.roster.drain():
+                if isinstance(effect, roster.Save | roster.Ended):
+                    self._log.save(effect.run)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._log.flush(), 10.0)
+        self._log.close()
+
+    # On a thread
+
+    def _load(self) -> list[Run]:
+        with self._database.read() as tx:
+            self._number = tx.runs.latest_number()
+            runs: list[Run] = []
+            after: str | None = None
+            while page := tx.runs.list(state=_UNFINISHED, limit=_PAGE, after=after):
+                runs += page
+                after = page[-1].spec.id
+        return runs
+
+    def _look(self, sweep: bool) -> tuple[list[Run], list[tuple[str, str]]]:
+        with self._database.read() as tx:
+            found, self._number = tx.runs.waiting_after(self._number)
+            if sweep:
+                found += tx.runs.claimable(_PAGE)
+            requests = tx.runs.cancel_requests()
+            known = {run.spec.id for run in found}
+            settled = []
+            for name, _ in requests:
+                if name not in self.roster.jobs and name not in known:
+                    run = tx.runs.get(name)
+                    if run.state.ended:
+                        settled.append(name)
+                    else:
+                        found.append(run)
+        for name in settled:
+            self._loop.call_soon_threadsafe(self._log.settle, name)
+        return found, requests
+
+    def _acquire(self) -> int | None:
+        with self._database.transaction() as tx:
+            return tx.leases.acquire(LEASE, self._holder, self._settings.lease_seconds)

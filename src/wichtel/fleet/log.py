@@ -1,0 +1,169 @@
+"""What a controller writes: in order, in groups, and only while it leads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from wichtel.domain import Measurement, Run, RunSpec, SystemFault
+from wichtel.store import GroupCommit, Transaction
+
+_log = logging.getLogger(__name__)
+
+#: Pause before a group that the database refused is written again.
+_RETRY_SECONDS = 0.5
+
+LEASE = "controller"
+
+
+class Deposed(SystemFault):
+    """Another controller leads: nothing was written."""
+
+    code = "deposed"
+
+
+@dataclass(slots=True)
+class _Group:
+    specs: list[RunSpec] = field(default_factory=list)
+    #: The latest state of each run; one that changed twice within a group is written once.
+    runs: dict[str, Run] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
+    notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    #: Called on the loop when the group is durable, with those of the submitted specs that are to be run.
+    then: list[Callable[[dict[str, Run]], None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.specs or self.runs or self.measurements or self.notes or self.settled or self.then)
+
+
+class Log:
+    """Writes of one leadership. While one group is being written the next one gathers.
+
+    Args:
+        epoch: The fencing token; if it is no longer the latest nothing is written, and `deposed` is called.
+    """
+
+    def __init__(self, commit: GroupCommit, epoch: int, deposed: Callable[[], None]) -> None:
+        self._commit = commit
+        self._epoch = epoch
+        self._deposed = deposed
+        self._loop = asyncio.get_running_loop()
+        self._gathering = _Group()
+        self._writing: _Group | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    def submit(self, specs: Iterable[RunSpec], then: Callable[[dict[str, Run]], None]) -> None:
+        """Write new runs; `then` is called with those among them that wait to be run, by id."""
+        self._gathering.specs.extend(specs)
+        self._gathering.then.append(then)
+        self._start()
+
+    def save(self, run: Run) -> None:
+        """Write a run's new state."""
+        self._gathering.runs[run.spec.id] = run
+        self._start()
+
+    def measure(self, measurement: Measurement) -> None:
+        """Write a measurement."""
+        self._gathering.measurements.append(measurement)
+        self._start()
+
+    def note(self, kind: str, subject: str, data: dict[str, Any]) -> None:
+        """Write an event."""
+        self._gathering.notes.append((kind, subject, data))
+        self._start()
+
+    def settle(self, run: str) -> None:
+        """A request to cancel this run is settled."""
+        self._gathering.settled.append(run)
+        self._start()
+
+    def after(self, then: Callable[[], None]) -> None:
+        """Have `then` called when all that was written so far is durable."""
+        self._gathering.then.append(lambda _: then())
+        self._start()
+
+    async def flush(self) -> None:
+        """Wait until all is durable, or nothing more will be."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Write nothing more and call nobody any more."""
+        self._closed = True
+        self._idle.set()
+
+    def _start(self) -> None:
+        if self._writing is not None or self._closed or not self._gathering:
+            return
+        self._idle.clear()
+        # One turn of the loop later, so that what belongs together is written together.
+        self._writing = _Group()
+        self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        group, self._gathering = self._gathering, _Group()
+        self._writing = group
+        self._submit(group)
+
+    def _submit(self, group: _Group) -> None:
+        if self._closed:
+            return
+        future = self._commit.submit(lambda tx: self._apply(group, tx))
+        future.add_done_callback(lambda done: self._from_thread(group, done))
+
+    def _from_thread(self, group: _Group, done: Future[dict[str, Run]]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._written, group, done)
+
+    def _apply(self, group: _Group, tx: Transaction) -> dict[str, Run]:
+        if not tx.leases.holds(LEASE, self._epoch):
+            raise Deposed("another controller leads.")
+        new: dict[str, Run] = {}
+        if group.specs:
+            specs = {spec.id: spec for spec in group.specs}
+            if tx.runs.add_many(specs.values()) == len(specs):
+                new = {spec.id: Run(spec=spec, created=tx.now) for spec in specs.values()}
+            else:
+                found = (tx.runs.get(run) for run in specs)
+                new = {run.spec.id: run for run in found if not run.state.ended}
+        tx.runs.update_many(list(group.runs.values()))
+        tx.measurements.add_many(group.measurements)
+        if group.settled:
+            tx.runs.settle_cancel(group.settled)
+        for note in group.notes:
+            tx.events.add(*note)
+        return new
+
+    def _written(self, group: _Group, done: Future[dict[str, Run]]) -> None:
+        if self._closed:
+            return
+        failure = done.exception()
+        if isinstance(failure, Deposed):
+            self.close()
+            self._deposed()
+            return
+        if isinstance(failure, SystemFault):
+            # The database is full or away. Nothing is lost: who leads for longer than its lease without writing is deposed.
+            _log.error("the fleet's log could not be written, trying again: %s", failure)
+            self._loop.call_later(_RETRY_SECONDS, self._submit, group)
+            return
+        if failure is not None:
+            _log.critical("the fleet's log cannot be written", exc_info=failure)
+            self.close()
+            self._deposed()
+            return
+        new = done.result()
+        self._writing = None
+        # The next group goes out before its owners are asked what comes after this one.
+        self._start()
+        for then in group.then:
+            then(new)
+        if self._writing is None and not self._gathering:
+            self._idle.set()

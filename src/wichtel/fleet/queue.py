@@ -1,0 +1,123 @@
+"""The order in which waiting runs are handed out."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+
+from wichtel.domain import Resources, Run
+
+#: So far into a group's line a run is looked for that fits when the first does not.
+_LOOK_AHEAD = 16
+
+#: A run that was passed over by this many others has what it needs kept free for it.
+_PATIENCE = 20
+
+
+@dataclass(slots=True)
+class Job:
+    """A run that has not ended, and what is going on with it. Times are seconds of the roster's clock."""
+
+    run: Run
+    #: Its place in the line; kept when it comes back.
+    order: int
+    #: Attempts that ended because its worker was lost or a system fault was raised; those a dead controller cut short do not count.
+    lost: int = 0
+    #: Why somebody canceled it.
+    cancel: str | None = None
+    #: Why its owner stopped it.
+    stop: str | None = None
+    not_before: float = 0.0
+    deadline: float | None = None
+    kill_at: float | None = None
+    #: Last step of this attempt.
+    step: int | None = None
+    passed: int = 0
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.run.spec.id
+
+
+@dataclass(slots=True)
+class Room:
+    """An amount of resources; memory None is without limit."""
+
+    cpus: float
+    gpus: float
+    memory_bytes: float | None
+
+    @classmethod
+    def of(cls, capacity: Resources) -> Room:
+        """All of `capacity`."""
+        return cls(capacity.cpus, capacity.gpus, capacity.memory_bytes)
+
+    def holds(self, need: Resources) -> bool:
+        """Whether `need` fits."""
+        slack = 1e-9
+        memory = self.memory_bytes is None or (need.memory_bytes or 0) <= self.memory_bytes
+        return need.cpus <= self.cpus + slack and need.gpus <= self.gpus + slack and memory
+
+    def take(self, need: Resources) -> None:
+        """Make it smaller by `need`, but nothing negative."""
+        self.cpus = max(0.0, self.cpus - need.cpus)
+        self.gpus = max(0.0, self.gpus - need.gpus)
+        if self.memory_bytes is not None:
+            self.memory_bytes = max(0.0, self.memory_bytes - (need.memory_bytes or 0))
+
+
+@dataclass(slots=True)
+class Line:
+    """Waiting jobs: larger priority first; within one priority the quota groups in turn; within a group, first come, first served.
+
+    A job that does not fit is passed over by later ones that do, up to a point: then what it needs is kept free until it fits.
+    """
+
+    #: priority → group → (order, job), sorted; the group at the front is next.
+    _jobs: dict[int, dict[str, list[tuple[int, Job]]]] = field(default_factory=dict)
+    _size: int = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put(self, job: Job) -> None:
+        """Let it wait."""
+        spec = job.run.spec
+        group = self._jobs.setdefault(spec.priority, {}).setdefault(spec.quota_group, [])
+        insort(group, (job.order, job), key=lambda entry: entry[0])
+        self._size += 1
+
+    def remove(self, job: Job) -> None:
+        """Let it wait no longer."""
+        spec = job.run.spec
+        groups = self._jobs[spec.priority]
+        group = groups[spec.quota_group]
+        group.remove((job.order, job))
+        if not group:
+            del groups[spec.quota_group]
+        if not groups:
+            del self._jobs[spec.priority]
+        self._size -= 1
+
+    def take(self, free: Room, now: float) -> Job | None:
+        """The next job that fits into `free` and may start, which waits no longer."""
+        first_passed: Job | None = None
+        for priority in sorted(self._jobs, reverse=True):
+            groups = self._jobs[priority]
+            for name, group in groups.items():
+                for _, job in group[:_LOOK_AHEAD]:
+                    if job.not_before > now:
+                        continue
+                    if free.holds(job.run.spec.resources):
+                        self.remove(job)
+                        if name in groups:
+                            groups[name] = groups.pop(name)
+                        if first_passed is not None:
+                            first_passed.passed += 1
+                        return job
+                    if first_passed is None:
+                        first_passed = job
+                    if job.passed >= _PATIENCE:
+                        free.take(job.run.spec.resources)
+        return None
