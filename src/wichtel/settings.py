@@ -76,11 +76,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = Field(1.0, description="A worker is heard of this often.")
     worker_lost_seconds: Seconds = Field(30.0, description="A worker that is silent for longer loses its run.")
     poll_seconds: Seconds = Field(0.2, description="The controller and the workflows look for new work this often.")
-    load_seconds: Seconds = Field(60.0, description="Longest that loading a plan may take, where its job does not say.")
-    plan_memory_bytes: int = Field(8 * 2**30, gt=0, description="Memory that a plan's process may use, where its job does not say.")
 
     # Experiments.
-    schedule_seconds: Seconds = Field(1.0, description="The scheduler looks for a free quota group this often.")
     default_quota: int = Field(4, ge=0, description="Experiments IN_PROGRESS at once in a quota group that sets no share of its own.")
     lease_seconds: Seconds = Field(300.0, description="An experiment whose workflow has not started by then is enqueued again.")
     expire_days: Days = Field(30.0, description="An experiment that is not finished by then ends as DEADLINE_EXCEEDED.")
@@ -127,8 +124,8 @@ class Settings(BaseSettings):
     @classmethod
     def _patience(cls, seconds: float, info: Any) -> float:
         beat = "heartbeat_seconds" if info.field_name == "worker_lost_seconds" else "replica_heartbeat_seconds"
-        if beat in info.data and seconds <= info.data[beat]:
-            raise ValueError(f"it must be longer than {beat}, {info.data[beat]:g}")
+        if beat in info.data and seconds < 3 * info.data[beat]:
+            raise ValueError(f"it must be at least three times {beat}, {info.data[beat]:g}")
         return seconds
 
     def describe(self) -> list[Setting]:

@@ -90,7 +90,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"roles": "api,cook"}, ["--roles", "'cook'", "orchestrator"]),
         ({"roles": ""}, ["--roles"]),
         ({"log_level": "loud"}, ["--log-level", "'loud'", "debug"]),
-        ({"worker_lost_seconds": 1, "heartbeat_seconds": 2}, ["--worker-lost-seconds", "longer than heartbeat_seconds"]),
+        ({"worker_lost_seconds": 5, "heartbeat_seconds": 2}, ["--worker-lost-seconds", "at least three times heartbeat_seconds"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_place(flags: dict[str, Any], told: list[str]) -> None:
