@@ -70,7 +70,7 @@ class Connection:
             query: Parameters; those that are None are left out.
             body: Sent as JSON.
             content: Sent as it is, in the place of `body`.
-            again: Whether doing it twice is doing it once, so that it may be repeated when the answer is lost; by default so of all but POST.
+            again: Whether doing it twice is doing it once, so that a lost answer may be asked for again; by default all but POST.
 
         Raises:
             NoService: nothing answers.

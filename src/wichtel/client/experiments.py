@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -150,51 +150,53 @@ class Experiments:
         body = {"status": status, "cause": cause}
         return codec.read(self._connection.call("POST", f"/v1/experiments/{quote(identity)}:finish", body=body).content, Experiment)
 
-    def wait(
-        self,
-        identities: str | Sequence[str],
-        *,
-        on_change: Callable[[Experiment], object] | None = None,
-        timeout_seconds: float | None = None,
-    ) -> builtins.list[Experiment]:
-        """Wait until all have finished. The service may restart meanwhile.
+    def watch(self, identities: Sequence[str]) -> Iterator[builtins.list[Experiment]]:
+        """Look at experiments, now and then, until all have finished; each time yield them as they stand.
+
+        The service may restart meanwhile.
+
+        Args:
+            identities: Their ids.
+
+        Raises:
+            NotFound: there is no such experiment.
+            NoService: the service is gone, and for two minutes.
+        """
+        known: dict[str, Experiment] = {}
+        heard = time.monotonic()
+        while True:
+            looked = time.monotonic()
+            try:
+                for identity in identities:
+                    if identity not in known or known[identity].state is not ExperimentState.FINISHED:
+                        known[identity] = self.get(identity)
+                        heard = time.monotonic()
+            except NoService:
+                if len(known) < len(set(identities)) or time.monotonic() - heard > _GONE:
+                    raise
+            found = [known[identity] for identity in identities]
+            yield found
+            if all(e.state is ExperimentState.FINISHED for e in found):
+                return
+            # Many experiments take long to look at: never more than a fifth of the time is spent on it.
+            time.sleep(max(_LOOK, 4 * (time.monotonic() - looked)))
+
+    def wait(self, identities: str | Sequence[str], *, timeout_seconds: float | None = None) -> builtins.list[Experiment]:
+        """Wait until all have finished; return them in the order in which they were asked for.
 
         Args:
             identities: Ids of experiments.
-            on_change: Called with each experiment at first and whenever its state has changed.
             timeout_seconds: None to wait for ever.
-
-        Returns:
-            The experiments, in the order in which they were asked for.
 
         Raises:
             TimeoutError: it took longer.
             NotFound: there is no such experiment.
             NoService: the service is gone, and for two minutes.
         """
-        wanted = [identities] if isinstance(identities, str) else list(identities)
-        known: dict[str, Experiment] = {}
-        begin = heard = time.monotonic()
-        while True:
-            looked = time.monotonic()
-            for identity in wanted:
-                if identity in known and known[identity].state is ExperimentState.FINISHED:
-                    continue
-                try:
-                    experiment = self.get(identity)
-                except NoService:
-                    if not known or time.monotonic() - heard > _GONE:
-                        raise
-                    break
-                heard = time.monotonic()
-                changed = identity not in known or known[identity].state is not experiment.state
-                known[identity] = experiment
-                if changed and on_change is not None:
-                    on_change(experiment)
-            if len(known) == len(wanted) and all(e.state is ExperimentState.FINISHED for e in known.values()):
-                return [known[identity] for identity in wanted]
-            now = time.monotonic()
-            if timeout_seconds is not None and now - begin > timeout_seconds:
+        begin = time.monotonic()
+        found: builtins.list[Experiment] = []
+        for found in self.watch([identities] if isinstance(identities, str) else identities):
+            late = timeout_seconds is not None and time.monotonic() - begin > timeout_seconds
+            if late and any(e.state is not ExperimentState.FINISHED for e in found):
                 raise TimeoutError(f"not finished after {timeout_seconds:g} seconds")
-            # Many experiments take long to look at: never more than a fifth of the time is spent on it.
-            time.sleep(max(_LOOK, 4 * (now - looked)))
+        return found

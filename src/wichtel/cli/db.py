@@ -1,0 +1,35 @@
+"""`wichtel db`."""
+
+from __future__ import annotations
+
+from wichtel.cli.command import Here, command, group
+
+app = group("The database that the settings name.")
+
+
+@command(app, "upgrade")
+def upgrade(here: Here) -> None:
+    """Bring the tables up to this version of Wichtel. The embedded database does so by itself."""
+    from wichtel.store import Database
+
+    settings = here.settings()
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = Database.open(settings.database_url)
+    try:
+        db.upgrade()
+    finally:
+        db.close()
+    here.out.fields({"upgraded": True}, [("database", "up to date")])
+
+
+@command(app, "check")
+def check(here: Here) -> None:
+    """Whether the tables fit this version of Wichtel."""
+    from wichtel.store import Database
+
+    db = Database.open(here.settings().database_url)
+    try:
+        db.check()
+    finally:
+        db.close()
+    here.out.fields({"ok": True}, [("database", "up to date")])

@@ -1,0 +1,128 @@
+"""`wichtel models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wichtel.cli.command import Here, command, group
+
+app = group("Models and their versions.")
+
+
+@command(app, "add")
+def add(
+    here: Here,
+    name: Annotated[str, typer.Argument(help="Such as flights/late.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with plan.py and job.toml.")],
+    team: Annotated[str | None, typer.Option(help="The owning team of a new model; by default your own.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Refuse a name that is taken, rather than add a version.")] = False,
+) -> None:
+    """Register the plan in a folder, as a model or as the next version of one."""
+    with here.client(works=True) as client:
+        here.out.say("A worker loads the plan …")
+        version = client.models.add(name, folder, team=team, new=new)
+    a = version.analysis
+    here.out.fields(
+        version,
+        [
+            ("model", name),
+            ("version", version.id),
+            ("trainer", a.trainer),
+            ("primary metric", f"{a.metadata.primary_metric} ({a.metadata.better} is better)"),
+            ("features", len(a.features)),
+            ("tunables", [t.name for t in a.tunables]),
+            ("dataset", a.job.dataset),
+        ],
+    )
+    for warning in a.warnings:
+        here.out.say(f"Warning: {warning}")
+
+
+@command(app, "list")
+def list_(
+    here: Here,
+    owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
+    contains: Annotated[str | None, typer.Option(help="Only those with this in the name.")] = None,
+) -> None:
+    """All models."""
+    with here.client() as client:
+        found = client.models.list(owner=owner, contains=contains)
+    here.out.table(found, ["name", "owner", "team", "head", "created"], ((m.name, m.owner, m.team, m.head, m.created) for m in found))
+
+
+@command(app, "show")
+def show(here: Here, name: str) -> None:
+    """One model with what the analysis of its plan found."""
+    with here.client() as client:
+        model = client.models.get(name)
+        version = client.models.version(model.head)
+    a = version.analysis
+    tunables = "\n".join(
+        f"{t.name}: {t.kind}, default {t.default}"
+        + (f", one of {list(t.candidates)}" if t.candidates else f", {t.min} to {t.max}" if t.min is not None else "")
+        for t in a.tunables
+    )
+    windows = "\n".join(
+        f"{window} {w.start:%Y-%m-%d} to {w.end:%Y-%m-%d}"
+        for window, w in (("train", a.job.train), ("evaluation", a.job.evaluation), ("holdout", a.job.holdout))
+        if w is not None
+    )
+    here.out.fields(
+        {"model": model, "version": version},
+        [
+            ("model", model.name),
+            ("owner", f"{model.owner}, team {model.team}"),
+            ("head", model.head),
+            ("made by", version.recipe or model.owner),
+            ("trainer", a.trainer),
+            ("primary metric", f"{a.metadata.primary_metric} ({a.metadata.better} is better)"),
+            ("dataset", f"{a.job.dataset}, label {a.job.label}"),
+            ("windows", windows),
+            ("features", [f.name for f in a.features]),
+            ("tunables", tunables),
+            ("parameters", f"{a.parameters:,}" if a.parameters is not None else None),
+            ("warnings", "\n".join(a.warnings)),
+            ("created", model.created),
+        ],
+    )
+
+
+@command(app, "versions")
+def versions(here: Here, name: str) -> None:
+    """The versions of a model, candidates of experiments among them."""
+    with here.client() as client:
+        head = client.models.get(name).head
+        found = client.models.versions(name)
+    here.out.table(
+        found,
+        ["version", "head", "parent", "made by", "experiment", "created"],
+        ((v.id, "*" if v.id == head else "", v.parent, v.recipe, v.experiment, v.created) for v in found),
+    )
+
+
+@command(app, "diff")
+def diff(
+    here: Here,
+    version: str,
+    base: Annotated[str | None, typer.Argument(help="Another version; by default the parent.")] = None,
+) -> None:
+    """What a version changes, as a unified diff that `git apply` takes."""
+    from wichtel.domain import InvalidInput
+
+    with here.client() as client:
+        base = base or client.models.version(version).parent
+        if base is None:
+            raise InvalidInput("it has no parent.", where=f"version {version}", hint="Name the version to compare it with.")
+        text = client.models.diff(base, version)
+    here.out.text(text, base=base, version=version, diff=text)
+
+
+@command(app, "launch")
+def launch(here: Here, name: str, version: Annotated[str, typer.Argument(help="Such as the candidate of an experiment.")]) -> None:
+    """Make a version the one that experiments start from."""
+    with here.client() as client:
+        model = client.models.launch(name, version)
+    here.out.fields(model, [("model", model.name), ("head", model.head)])

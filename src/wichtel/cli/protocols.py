@@ -1,0 +1,37 @@
+"""`wichtel protocols`."""
+
+from __future__ import annotations
+
+from wichtel.cli.command import Here, command, group
+from wichtel.cli.output import cell
+
+app = group("What experiments can do.")
+
+
+@command(app, "list")
+def list_(here: Here) -> None:
+    """All protocols."""
+    with here.client() as client:
+        found = client.protocols.list()
+    here.out.table(found, ["name", "kind", "intent", "help"], ((p.name, p.kind, p.intent, p.help) for p in found))
+
+
+@command(app, "show")
+def show(here: Here, name: str) -> None:
+    """One protocol with its parameters."""
+    with here.client() as client:
+        p = client.protocols.get(name)
+    parameters = "\n".join(
+        f"{s.name}: {s.type}{', required' if s.required else f', default {cell(s.default) or None}'}. {s.help}" for s in p.parameters
+    )
+    here.out.fields(
+        p,
+        [
+            ("protocol", p.name),
+            ("kind", p.kind),
+            ("help", p.help),
+            ("intent", p.intent),
+            ("needs", "\n".join(p.needs)),
+            ("parameters", parameters),
+        ],
+    )

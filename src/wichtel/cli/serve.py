@@ -1,0 +1,75 @@
+"""`wichtel serve`: the service."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from wichtel.cli.command import Here, command
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "serve")(serve)
+
+
+def serve(
+    here: Here,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; by default only this machine can reach it.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any that is free.")] = None,
+    roles: Annotated[str | None, typer.Option(help="What this process does: api,orchestrator,controller.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+) -> None:
+    """The service, in one process, until ctrl-C. What is under way then goes on when it is started again."""
+    settings = here.settings(host=host, port=port, roles=roles, workers=workers)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    from wichtel.cli.local import build
+    from wichtel.server import HomeLock, listen, write_token
+    from wichtel.server import serve as serve_
+
+    # Whatever asks the process to stop, what was started is stopped in order.
+    signal.signal(signal.SIGTERM, _interrupt)
+    with ExitStack() as stack:
+        listening = stack.enter_context(listen(settings.host, settings.port)) if "api" in settings.roles else None
+        url = ""
+        if listening is not None:
+            name = f"[{settings.host}]" if ":" in settings.host else settings.host
+            url = f"http://{name}:{listening.getsockname()[1]}"
+        if settings.database_url.startswith("sqlite"):
+            # Of the embedded database one process takes care; PostgreSQL has any number of replicas.
+            stack.enter_context(HomeLock(settings.home, url))
+        app = build(settings)
+        stack.callback(app.stop)
+        token = app.access.initialise()
+        app.start(settings.roles)
+        if token is not None:
+            path = write_token(settings.home, token)
+            here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
+
+        def ready() -> None:
+            data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "token": token}
+            what = f"serves {url}, and shows its calls at {url}/docs" if url else f"works as {', '.join(settings.roles)}"
+            here.out.text(f"Wichtel {what}. Stop it with ctrl-C.", **data)
+            sys.stdout.flush()
+
+        try:
+            if listening is not None:
+                serve_(app, listening, ready=ready)
+            else:
+                ready()
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            here.out.say("Stopping.")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
