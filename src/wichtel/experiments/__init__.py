@@ -5,7 +5,7 @@ Start with `service.py`, then `listeners.py`. To add a durable job, copy `Listen
 """
 
 from wichtel.experiments.access import Access, Principal, Role, role_of
-from wichtel.experiments.catalogue import Datasets, Intents
+from wichtel.experiments.catalogue import Datasets, Intents, Protocols
 from wichtel.experiments.listeners import Listeners
 from wichtel.experiments.models import Models
 from wichtel.experiments.registration import ProtocolRequest, RegisterModels
@@ -21,6 +21,7 @@ __all__ = [
     "Models",
     "Principal",
     "ProtocolRequest",
+    "Protocols",
     "RegisterModels",
     "Role",
     "Runs",

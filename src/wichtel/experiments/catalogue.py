@@ -1,4 +1,4 @@
-"""Datasets and intents: what models and registrations refer to by name."""
+"""Datasets, intents and protocols: what models and registrations refer to by name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wichtel.domain import (
     choose_intent,
 )
 from wichtel.experiments.access import Principal, Role
+from wichtel.protocols import ProtocolInfo, get_protocol, protocols
 from wichtel.store import Artifacts, Database
 from wichtel.training import ingest
 
@@ -111,3 +112,19 @@ def _refuse_built_in(name: str, models: str) -> None:
         raise InvalidInput(
             f"intent {name!r} for all models is built in.", hint="Give it a name of its own, or a pattern of models such as 'ads/*'."
         )
+
+
+class Protocols:
+    """The installed protocols."""
+
+    def list(self) -> list[ProtocolInfo]:
+        """All of them, by name."""
+        return [protocol.info() for protocol in protocols().values()]
+
+    def get(self, name: str) -> ProtocolInfo:
+        """One protocol.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return get_protocol(name).info()

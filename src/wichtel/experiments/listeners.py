@@ -62,7 +62,7 @@ class Listeners:
 
     def schedule(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Start what can be started."""
-        started = []
+        started: list[str] = []
         while True:
             with self._db.transaction() as tx:
                 experiment = assign_next(tx, self._random, default_share=self._default_share)
@@ -125,7 +125,7 @@ class Listeners:
                 tx.studies.set_state(study.spec.id, StudyState.CANCELED, "its experiment ended")
             runs = [r for r in tx.runs.list(prefix=f"{experiment.id}/", limit=100_000) if not r.state.ended]
             for run in runs:
-                tx.runs.request_cancel(run.spec.id)
+                tx.runs.request_cancel(run.spec.id, "its experiment ended")
         return {"canceled_runs": len(runs)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from dataclasses import replace
 
@@ -23,7 +24,7 @@ from wichtel.plans import SourceTree, read_job
 from wichtel.protocols.submission import START_SECONDS, analysis_spec
 from wichtel.protocols.template import version_id
 from wichtel.store import Artifacts, Database, codec
-from wichtel.training import check_columns
+from wichtel.training import check_fits
 
 #: Between looks at whether a worker has analysed the plan.
 LOOK_SECONDS = 0.05
@@ -69,7 +70,7 @@ class Models:
             dataset = tx.datasets.get(job.dataset)
         spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
         analysis = self._analyse(spec, job.load_seconds)
-        check_columns(analysis, dataset)
+        check_fits(analysis, dataset)
         with self._db.transaction() as tx:
             version = ModelVersion(
                 id=version_id(name, tree.digest, ""),
@@ -119,7 +120,7 @@ class Models:
         with self._db.read() as tx:
             return tx.models.list(owner=owner, contains=contains, limit=limit, after=after)
 
-    def versions(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> builtins.list[ModelVersion]:
         """All versions of a model, oldest first.
 
         Raises:

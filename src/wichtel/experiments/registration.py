@@ -140,7 +140,7 @@ def check_metrics(intent: Intent, analysis: Analysis) -> None:
     """
     from wichtel.training import metric_catalogue
 
-    known = metric_catalogue(analysis)
+    known = {m.name for m in metric_catalogue(analysis)}
     for c in intent.constraints:
         if c.metric not in known:
             raise InvalidInput(

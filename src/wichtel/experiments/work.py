@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+from pathlib import Path
+
 from wichtel.domain import (
     AlreadyExists,
     IllegalTransition,
@@ -14,15 +17,23 @@ from wichtel.domain import (
     Trial,
 )
 from wichtel.experiments.access import Principal, Role
+from wichtel.fleet import log_path
 from wichtel.store import Database
-from wichtel.tuning import check_algorithms
+from wichtel.tuning.ports import Problem
+from wichtel.tuning.registry import make_pruner, make_searcher
 
 
 class Runs:
-    """Runs by id."""
+    """Runs by id.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        db: Where they live.
+        state_dir: Where the fleet of this machine keeps their logs.
+    """
+
+    def __init__(self, db: Database, state_dir: Path) -> None:
         self._db = db
+        self._state_dir = state_dir
 
     def get(self, identity: str) -> Run:
         """One run.
@@ -38,7 +49,7 @@ class Runs:
         with self._db.read() as tx:
             return tx.runs.list(owner=owner, state=state, limit=limit, after=after)
 
-    def measurements(self, identity: str) -> list[Measurement]:
+    def measurements(self, identity: str) -> builtins.list[Measurement]:
         """What a run reported, by step.
 
         Raises:
@@ -47,6 +58,16 @@ class Runs:
         with self._db.read() as tx:
             tx.runs.get(identity)
             return tx.measurements.of_run(identity)
+
+    def log(self, identity: str) -> str:
+        """What the latest attempt of a run wrote to its standard output and error; empty if nothing, or on another machine.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        run = self.get(identity)
+        path = log_path(self._state_dir, identity, run.attempt)
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def cancel(self, identity: str, principal: Principal) -> Run:
         """Ask for a run to be stopped.
@@ -60,7 +81,7 @@ class Runs:
             principal.need_share(run.spec.owner, run.spec.quota_group, to="cancel the run")
             if run.state.ended:
                 raise IllegalTransition(f"it has ended as {run.state}.", where=f"run {identity}")
-            tx.runs.request_cancel(identity)
+            tx.runs.request_cancel(identity, f"canceled by {principal.name}")
             tx.audit.add(principal.name, "cancel_run", identity, {})
             return tx.runs.get(identity)
 
@@ -79,7 +100,9 @@ class Studies:
             InvalidInput: a searcher or pruner that does not exist or does not fit the space.
         """
         principal.need(Role.EDITOR, to="submit studies")
-        check_algorithms(spec)
+        make_searcher(spec.searcher, Problem.of(spec))
+        if spec.pruner is not None:
+            make_pruner(spec.pruner)
         with self._db.transaction() as tx:
             if tx.studies.by_name(spec.name) is not None or not tx.studies.add(spec):
                 raise AlreadyExists(f"there is a study {spec.name!r} already.")
@@ -100,7 +123,7 @@ class Studies:
         with self._db.read() as tx:
             return tx.studies.list()
 
-    def trials(self, identity: str) -> list[Trial]:
+    def trials(self, identity: str) -> builtins.list[Trial]:
         """The trials of a study, by number."""
         study = self.get(identity)
         with self._db.read() as tx:

@@ -23,8 +23,8 @@ class Basic(Protocol):
     kind: ClassVar[str] = "basic"
 
     @abstractmethod
-    def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
-        """The proposed model's source.
+    def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit | None:
+        """The proposed model's source; None if it is the base's.
 
         Args:
             tree: The base's source.
@@ -38,7 +38,11 @@ class Basic(Protocol):
 
         def apply_recipe(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
             parameters = s.experiment(ctx, inputs).config.parameters
-            return s.save_edit(self.edit(s.load(inputs["branch_base"]["tree"]), s.analysis(inputs), parameters))
+            base = inputs["branch_base"]["tree"]
+            edit = self.edit(s.load(base), s.analysis(inputs), parameters)
+            if edit is None:
+                return {"tree": base, "diff": "", "notes": [], "summary": "trained again, unchanged"}
+            return s.save_edit(edit)
 
         return Graph(
             name=f"protocol/{self.name}",

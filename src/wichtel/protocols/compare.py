@@ -131,12 +131,8 @@ def _estimate(
     window: str,
     replicates: int,
 ) -> Estimate:
-    import numpy as np
-
-    tails = [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2]
-    # "lower"/"higher" do not interpolate, so an infinite relative difference does not become nan.
-    low, high = (float(np.percentile(differences, q, method=m)) for q, m in zip(tails, ("lower", "higher"), strict=True))
-    relative_low, relative_high = (float(np.percentile(relatives, q, method=m)) for q, m in zip(tails, ("lower", "higher"), strict=True))
+    low, high = _interval(differences, confidence)
+    relative_low, relative_high = _interval(relatives, confidence)
     return Estimate(
         metric=metric,
         baseline=baseline,
@@ -150,6 +146,14 @@ def _estimate(
         window=window,
         replicates=replicates,
     )
+
+
+def _interval(values: Array, confidence: float) -> tuple[float, float]:
+    """The percentile interval. Does not interpolate, so that an infinite value among them does not make it NaN."""
+    import numpy as np
+
+    tail = 100 * (1 - confidence) / 2
+    return float(np.percentile(values, tail, method="lower")), float(np.percentile(values, 100 - tail, method="higher"))
 
 
 def same_examples(rows: Sequence[Array], *, window: str) -> None:

@@ -69,7 +69,7 @@ def compare(payload: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
     after = [_Predictions(context, r["predictions"][window]) for r in candidates]
     same_examples([p.rows for p in (*before, *after)], window=window)
     estimates: dict[str, Estimate] = {}
-    for metric in metric_catalogue(analysis).values():
+    for metric in metric_catalogue(analysis):
         name = metric.name
         constrained = name in payload["confidence"]
         common: dict[str, Any] = {

@@ -24,4 +24,4 @@ class ReduceTrainingData(Basic):
     def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
         """Multiply ``training.sample`` in job.toml."""
         share = round(analysis.job.sample * parameters["share"], 6)
-        return JobEdit().apply(tree, analysis, {"changes": {"training.sample": share}})
+        return JobEdit().apply(tree, analysis, {"training.sample": share})

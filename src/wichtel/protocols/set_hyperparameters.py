@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from wichtel.domain import Analysis, InvalidInput
+from wichtel.domain import Analysis, InvalidInput, did_you_mean
 from wichtel.plans import SourceTree
+from wichtel.plans.tunable import check_value
 from wichtel.protocols.basic import Basic
 from wichtel.protocols.parameter import ParameterSpec
 from wichtel.recipes import Edit, TunableSet
@@ -26,9 +27,13 @@ class SetHyperparameters(Basic):
         parameters = super().check(given, analysis)
         if not parameters["values"]:
             raise InvalidInput("no value to set.", where="parameter 'values'", hint='Name tunables: {"width": 64}.')
-        TunableSet.check(analysis, parameters["values"])
+        known = {t.name: t for t in analysis.tunables}
+        for name, value in parameters["values"].items():
+            if name not in known:
+                raise InvalidInput(f"the plan has no tunable {name!r}.", where="parameter 'values'", hint=did_you_mean(name, known))
+            check_value(known[name], value, where=f"parameter 'values', {name!r}")
         return parameters
 
     def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
         """Put the values at the top of the plan."""
-        return TunableSet().apply(tree, analysis, {"values": parameters["values"]})
+        return TunableSet().apply(tree, analysis, parameters["values"])

@@ -24,12 +24,18 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest, "big") >> 33
 
 
-def analysis_spec(tree: str, *, quota_group: str, load_seconds: float = 60.0, priority: int = 0) -> RunSpec:
+def owner_of(experiment: Experiment) -> str:
+    """The owner of an experiment's runs: names the workflow that waits for them."""
+    return f"experiment/{experiment.id}/run/{experiment.generation}"
+
+
+def analysis_spec(tree: str, *, quota_group: str, load_seconds: float = 60.0, priority: int = 0, owner: str = "") -> RunSpec:
     """The analysis of a source tree. Its id is the same for everybody, so a tree is analysed once per software environment."""
     return RunSpec(
         id=f"analysis/{tree[:32]}/{fingerprint()}",
         entry=ANALYSE,
         payload={"tree": tree},
+        owner=owner,
         quota_group=quota_group,
         priority=priority,
         timeout_seconds=load_seconds + START_SECONDS,
@@ -44,7 +50,7 @@ def training_spec(tx: Transaction, experiment: Experiment, run: str, tree: str, 
         id=run,
         entry=TRAIN,
         payload={"tree": tree, "dataset": codec.to_plain(tx.datasets.get(job.dataset)), "windows": windows, "keep": True},
-        owner=f"experiment/{experiment.id}",
+        owner=owner_of(experiment),
         seed=seed,
         resources=job.resources,
         priority=job.priority + experiment.config.priority,

@@ -22,9 +22,11 @@ from wichtel.domain import (
 from wichtel.plans import SourceTree
 from wichtel.protocols.port import Protocol, Services
 from wichtel.protocols.submission import (
+    TRAIN,
     analysis_spec,
     await_runs,
     get_experiment,
+    owner_of,
     seed_of,
     small,
     submit_baseline,
@@ -83,7 +85,7 @@ class Steps:
     def submit_analysis(self, ctx: StepContext, inputs: Inputs, tree: str) -> dict[str, Any]:
         """Have `tree` loaded and traced by a worker."""
         experiment = self.experiment(ctx, inputs)
-        spec = analysis_spec(tree, quota_group=experiment.quota_group, priority=experiment.config.priority)
+        spec = analysis_spec(tree, quota_group=experiment.quota_group, priority=experiment.config.priority, owner=owner_of(experiment))
         with self.db.transaction() as tx:
             tx.runs.add(spec)
         return {"run": spec.id}
@@ -175,7 +177,7 @@ class Steps:
                 "confidence": {c.metric: c.confidence for c in experiment.config.intent.constraints},
                 "resamples": self.services.bootstrap_resamples,
             },
-            owner=f"experiment/{experiment.id}",
+            owner=owner_of(experiment),
             seed=seed_of(experiment.config.seed, "compare"),
             resources=small(analysis.job.resources),
             priority=analysis.job.priority + experiment.config.priority,
@@ -201,7 +203,7 @@ class Steps:
         estimates = {name: codec.from_plain(e, Estimate) for name, e in comparison["estimates"].items()}
         verdict = Verdict.of(experiment.config.intent, estimates)
         with self.db.read() as tx:
-            mine = tx.runs.list(owner=f"experiment/{experiment.id}", limit=1000)
+            mine = tx.runs.list(owner=owner_of(experiment), limit=1000)
             trials = [t for t in tx.trials.of_study(study) if t.copied_from is None] if study else []
         result = ExperimentResult(
             baseline=inputs["branch_base"]["version"],
@@ -209,7 +211,7 @@ class Steps:
             verdict=verdict,
             diff=edit["diff"],
             untouched=tuple(edit["notes"]),
-            models_trained=sum("/compare" not in r.spec.id for r in mine) + len(trials),
+            models_trained=sum(r.spec.entry == TRAIN for r in mine) + len(trials),
             baseline_metrics=comparison["baseline"],
             candidate_metrics=comparison["candidate"],
             study=study,

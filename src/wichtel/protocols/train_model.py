@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from wichtel.domain import Analysis
 from wichtel.plans import SourceTree
 from wichtel.protocols.basic import Basic
-from wichtel.recipes import Edit
 
 
 class TrainModel(Basic):
@@ -16,6 +15,5 @@ class TrainModel(Basic):
 
     name: ClassVar[str] = "TrainModel"
 
-    def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
-        """No edit: the one protocol whose candidate has the source of its target."""
-        return Edit(before=tree, tree=tree, notes=(), summary="retrained, unchanged")
+    def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> None:
+        """No edit: the candidate has the source of its target."""

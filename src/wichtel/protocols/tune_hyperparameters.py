@@ -50,4 +50,4 @@ class TuneHyperparameters(Tuning):
 
     def edit(self, tree: SourceTree, analysis: Analysis, config: Config) -> Edit:
         """Put the winner's values at the top of the plan."""
-        return TunableSet().apply(tree, analysis, {"values": dict(config)})
+        return TunableSet().apply(tree, analysis, config)

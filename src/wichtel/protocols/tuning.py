@@ -28,9 +28,14 @@ from wichtel.protocols.submission import START_SECONDS, seed_of
 from wichtel.protocols.template import Inputs, Steps
 from wichtel.recipes import Edit
 from wichtel.store import codec
+from wichtel.tuning.ports import Problem
+from wichtel.tuning.registry import make_searcher
 from wichtel.workflows import Graph, Step, StepContext
 
 TRIAL = "wichtel.protocols.entries:trial"
+
+#: What `wichtel.protocols.objective` gives.
+OBJECTIVE = Objective(metric="objective", better=Expectation.LARGER)
 
 #: How many of a study's best configurations a result keeps.
 BEST = 5
@@ -65,7 +70,9 @@ class Tuning(Protocol):
                 where="job.toml",
                 hint='Add under [windows]: holdout = ["<start>", "<end>"], after the evaluation window.',
             )
-        self.search_space(analysis, parameters)
+        space = self.search_space(analysis, parameters)
+        problem = Problem(space=space, objectives=(OBJECTIVE,), seed=lambda number: number)
+        make_searcher(Algorithm(name=parameters["searcher"]), problem)
         return parameters
 
     @abstractmethod
@@ -105,7 +112,7 @@ class Tuning(Protocol):
                         id=f"{experiment.id}/study",
                         name=f"{experiment.id}/study",
                         space=Space.from_json(inputs["compute_search_space"]),
-                        objectives=(Objective(metric="objective", better=Expectation.LARGER),),
+                        objectives=(OBJECTIVE,),
                         entry=TRIAL,
                         payload={
                             "protocol": self.name,

@@ -7,6 +7,7 @@ declare it in the entry-point group ``wichtel.trainers``.
 """
 
 from wichtel.training.datasets import ingest
+from wichtel.training.fits import check_fits
 from wichtel.training.metrics import METRICS, Scorer, metric_catalogue
 from wichtel.training.reader import DatasetReader, Examples
 from wichtel.training.trainer import Task, Trained, Trainer, make_trainer, trainer_names
@@ -19,6 +20,7 @@ __all__ = [
     "Task",
     "Trained",
     "Trainer",
+    "check_fits",
     "ingest",
     "make_trainer",
     "metric_catalogue",

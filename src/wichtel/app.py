@@ -1,0 +1,159 @@
+"""The one composition root: builds everything from settings, and starts the roles of this process.
+
+``api``
+    The services below, behind HTTP (`wichtel.server`).
+``orchestrator``
+    Carries out workflows: scheduling, listeners, the steps of protocols.
+``controller``
+    Hands runs to worker processes and runs studies; one leads at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection
+from typing import Self
+
+from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, did_you_mean
+from wichtel.experiments import Access, Datasets, Experiments, Intents, Listeners, Models, Protocols, Runs, Studies
+from wichtel.experiments.ending import end
+from wichtel.experiments.ids import new_id
+from wichtel.fleet import Controller, FleetSettings, LocalEngine
+from wichtel.protocols import Services, protocols
+from wichtel.settings import ROLES, Settings
+from wichtel.store import Artifacts, Database
+from wichtel.tuning import StudyHost
+from wichtel.workflows import Workflows
+
+
+class App:
+    """Everything, over one database. Used as a context manager, it stops at the end.
+
+    Args:
+        settings: Where things live and how long they may take.
+
+    Raises:
+        DatabaseTooNew: a newer Wichtel wrote the database.
+        SystemFault: the database cannot be reached, or needs ``wichtel db upgrade``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        embedded = settings.database_url.startswith("sqlite")
+        self.db = Database.open(settings.database_url, upgrade=embedded)
+        self.db.check()
+        self.artifacts = Artifacts(settings.artifacts_url)
+        # The embedded service comes back as itself, so that a restart takes up its own work at once.
+        self.replica = "embedded" if embedded else f"{socket.gethostname()}-{os.getpid()}-{new_id('p')}"
+        self._listeners = Listeners(self.db, lease_seconds=settings.lease_seconds, default_share=settings.default_quota)
+        services = Services(db=self.db, artifacts=self.artifacts, finish=self._finish, bootstrap_resamples=settings.bootstrap_resamples)
+        self.workflows = Workflows(
+            self.db,
+            executor_id=self.replica,
+            graphs=[protocol.graph(services) for protocol in protocols().values()],
+            handlers=self._listeners.handlers(),
+            on_failure=self._listeners.workflow_failed,
+            poll_seconds=max(1.0, settings.poll_seconds),
+            beat_seconds=settings.replica_heartbeat_seconds,
+            dead_after_seconds=settings.replica_lost_seconds,
+        )
+        self._listeners.bind(self.workflows)
+        self.controller: Controller | None = None
+        self._study_host: StudyHost | None = None
+        self._roles: frozenset[str] = frozenset()
+        self.access = Access(self.db)
+        self.experiments = Experiments(
+            self.db,
+            self.artifacts,
+            self.workflows,
+            expire_days=settings.expire_days,
+            baseline_max_age_days=settings.baseline_max_age_days,
+        )
+        self.models = Models(self.db, self.artifacts)
+        self.datasets = Datasets(self.db, self.artifacts)
+        self.intents = Intents(self.db)
+        self.protocols = Protocols()
+        self.runs = Runs(self.db, settings.home / "fleet")
+        self.studies = Studies(self.db)
+
+    def start(self, roles: Collection[str] | None = None) -> Self:
+        """Start the roles of this process; those of the settings by default.
+
+        Raises:
+            InvalidInput: an unknown role.
+            SystemFault: what a role needs does not start.
+        """
+        roles = self.settings.roles if roles is None else roles
+        for role in roles:
+            if role not in ROLES:
+                raise InvalidInput(f"there is no role {role!r}.", hint=did_you_mean(role, ROLES))
+        self._roles = frozenset(roles)
+        if "controller" in roles:
+            settings = self.settings
+            self.controller = Controller(
+                self.db,
+                LocalEngine(settings.workers),
+                settings.artifacts_url,
+                FleetSettings(
+                    state_dir=settings.home / "fleet",
+                    heartbeat_seconds=settings.heartbeat_seconds,
+                    heartbeat_timeout_seconds=settings.worker_lost_seconds,
+                    poll_seconds=settings.poll_seconds,
+                ),
+            )
+            self._study_host = StudyHost(self.db, self.controller)
+            self.controller.attach("experiment", _Waker(self.workflows))
+            self.controller.start()
+            self._study_host.start()
+        if "orchestrator" in roles:
+            self.workflows.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop what was started; what is under way goes on when a process starts again."""
+        if "orchestrator" in self._roles:
+            self.workflows.stop()
+        if self._study_host is not None:
+            self._study_host.stop()
+        if self.controller is not None:
+            self.controller.stop()
+        self._roles = frozenset()
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def ready(self) -> dict[str, bool]:
+        """Part → whether it can do its work."""
+        self.db.check()
+        parts = {"database": True}
+        if "orchestrator" in self._roles:
+            parts["orchestrator"] = True
+        if self.controller is not None:
+            # A standby is ready: ready to lead.
+            parts["controller"] = True
+        return parts
+
+    def _finish(self, experiment: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
+        with self.db.transaction() as tx:
+            return end(self.workflows, tx, experiment, status, cause, result)
+
+
+class _Waker:
+    """Owner of the runs of experiments: has the waiting step look at once."""
+
+    def __init__(self, workflows: Workflows) -> None:
+        self._workflows = workflows
+
+    def on_measurement(self, measurement: Measurement) -> None:
+        """Nothing: a training goes on to its end."""
+
+    def on_end(self, run: Run) -> list[RunSpec]:
+        """Wake the workflow of the experiment."""
+        self._workflows.wake(run.spec.owner.removeprefix("experiment/"))
+        return []
