@@ -18,7 +18,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +58,14 @@ class Driver:
         self._quick = ThreadPoolExecutor(8, thread_name_prefix="wichtel-poll")
         #: Workflow → events that its waiting steps wait for. Only touched on the event loop.
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._underway: set[Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def close(self) -> None:
-        """Let bodies that are underway run out unheard."""
+    def close(self, *, seconds: float) -> None:
+        """Begin no more bodies, and wait for those underway, at most so long. Nobody hears what they return."""
         for pool in (self._bodies, self._quick):
             pool.shutdown(wait=False, cancel_futures=True)
+        wait(self._underway.copy(), timeout=seconds)
 
     def wake(self, workflow: str) -> None:
         """Poll the waiting steps of `workflow` now. From any thread."""
@@ -99,9 +101,9 @@ class Driver:
                     return
             inputs = {INPUT: given, **{earlier: outputs[earlier] for earlier in graph.before[step.name]}}
             pool = self._quick if graph.single else self._bodies
-            body, *wait = reserved[step.name]
+            body, *waits = reserved[step.name]
             output = await body.run_async({"name": step.name, "preemptible": True}, self._body, workflow, step, inputs, pool)
-            for reservation in wait:
+            for reservation in waits:
                 output = await reservation.run_async(
                     {"name": step.name + WAIT_SUFFIX, "preemptible": True}, self._poll, workflow, step, output
                 )
@@ -187,7 +189,10 @@ class Driver:
 
     async def _call(self, pool: ThreadPoolExecutor, fn: Callable[..., Any], *args: Any) -> Any:
         # Unlike asyncio.to_thread this carries no context variables over: a body that used DBOS by itself would break replays.
-        return await asyncio.get_running_loop().run_in_executor(pool, fn, *args)
+        future = pool.submit(fn, *args)
+        self._underway.add(future)
+        future.add_done_callback(self._underway.discard)
+        return await asyncio.wrap_future(future)
 
     def _pause(self, number: int) -> float:
         return float(min(self._backoff_seconds * 3 ** (number - 1), _LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2))

@@ -31,6 +31,7 @@ _HISTORY_VERSION = "wichtel-1"
 _APPLICATION = "wichtel"
 _QUEUE = "wichtel"
 _WORKFLOW = "graph"
+_BOOKKEEPING_THREADS = 16
 
 #: Held by the started one of this process.
 _STARTED = threading.Lock()
@@ -94,11 +95,10 @@ class Workflows:
         self._backoff_seconds = backoff_seconds
         self._dead_after_seconds = dead_after_seconds
         self._heartbeat_args = (tuple(roles), beat_seconds)
-        self._engine = system_engine(db)
-        self._opening = threading.Lock()
-        self._opened: DBOSClient | None = None
         self._driver: Driver | None = None
         self._heartbeat: Heartbeat | None = None
+        # Now, and not when it is first used: that may be inside a transaction, which would wait for itself.
+        self._client: DBOSClient | None = self._open()
 
     def start(self) -> None:
         """Begin to carry out workflows, those first that this `executor_id` had underway when it died.
@@ -110,14 +110,17 @@ class Workflows:
             return
         if not _STARTED.acquire(blocking=False):
             raise SystemFault("this process carries out workflows already.", hint="Stop the other Workflows first.")
+        if self._client is None:
+            self._client = self._open()
         roles, beat_seconds = self._heartbeat_args
-        self._client()
         self._heartbeat = Heartbeat(self._db, self._executor_id, roles, beat_seconds=beat_seconds, reap=self.reap)
-        self._heartbeat.start()
+        # Before any work, so that nobody takes it for the work of the dead.
+        self._heartbeat.beat()
         self._driver = Driver(self._graphs, threads=self._threads, poll_seconds=self._poll_seconds, backoff_seconds=self._backoff_seconds)
         # In a thread of its own: in one that has an event loop (a server's), DBOS would put the workflows on that loop.
         with ThreadPoolExecutor(1) as aside:
             aside.submit(self._launch, self._driver).result()
+        self._heartbeat.start()
 
     def _launch(self, driver: Driver) -> None:
         from dbos import DBOS
@@ -134,7 +137,7 @@ class Workflows:
             # We neither send nor wait for messages of DBOS's; the thread that would look for them only delays the stop.
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.2,
-            "max_executor_threads": self._threads,
+            "max_executor_threads": _BOOKKEEPING_THREADS,
             "log_level": "WARNING",
         }
         DBOS(config=config)
@@ -143,22 +146,24 @@ class Workflows:
         DBOS.launch()
 
     def stop(self) -> None:
-        """Cease. What was underway goes on when this or another process starts; bodies that are underway run out unheard."""
+        """Cease. What was underway goes on when this or another process starts; bodies that are underway may end within 10 seconds."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if self._driver is not None:
             from dbos import DBOS
 
             DBOS.destroy(destroy_registry=True)
-            self._driver.close()
+            self._driver.close(seconds=10)
             self._driver = None
             _STARTED.release()
         if self._heartbeat is not None:
-            self._heartbeat.stop()
+            # Only now: what is struck off has its work taken over.
+            self._heartbeat.forget()
             self._heartbeat = None
-        with self._opening:
-            if self._opened is not None:
-                self._opened.destroy()
-                self._opened = None
-        self._engine.dispose()
+        if self._client is not None:
+            self._client.destroy()
+            self._client = None
+            self._engine.dispose()
 
     def enqueue(self, tx: Transaction, name: str, id: str, input: dict[str, Any], delay_seconds: float = 0.0) -> None:  # noqa: A002
         """See `WorkflowPort.enqueue`."""
@@ -168,15 +173,15 @@ class Workflows:
         options: dict[str, Any] = {"workflow_name": _WORKFLOW, "queue_name": _QUEUE, "workflow_id": id, "app_version": _HISTORY_VERSION}
         if delay_seconds > 0:
             options["delay_seconds"] = delay_seconds
-        self._client().enqueue_in_transaction(tx.connection, options, name, input)  # type: ignore[arg-type]
+        self._dbos.enqueue_in_transaction(tx.connection, options, name, input)  # type: ignore[arg-type]
 
     def cancel(self, id: str) -> None:  # noqa: A002
         """See `WorkflowPort.cancel`."""
-        self._client().cancel_workflow(id)
+        self._dbos.cancel_workflow(id)
 
     def status(self, id: str) -> WorkflowStatus | None:  # noqa: A002
         """See `WorkflowPort.status`."""
-        found = self._client().list_workflows(workflow_ids=[id])
+        found = self._dbos.list_workflows(workflow_ids=[id])
         if not found:
             return None
         state = _STATES[found[0].status]
@@ -196,7 +201,7 @@ class Workflows:
         graph = self._graphs.get(workflow.name) if workflow is not None else None
         if workflow is None or graph is None:
             return []
-        kept = {record["function_name"]: record for record in self._client().list_workflow_steps(id)}
+        kept = {record["function_name"]: record for record in self._dbos.list_workflow_steps(id)}
         found: dict[str, StepStatus] = {}
         for step in graph.steps:
             earlier = [found[name] for name in step.after]
@@ -217,7 +222,7 @@ class Workflows:
         with self._db.read() as tx:
             dead = set(tx.replicas.dead(self._dead_after_seconds))
             living = {replica.id for replica in tx.replicas.list()} - dead
-        underway = self._client().list_workflows(status="PENDING", load_input=False, load_output=False)
+        underway = self._dbos.list_workflows(status="PENDING", load_input=False, load_output=False)
         orphaned = {w.executor_id for w in underway if w.executor_id} - living - {self._executor_id}
         if orphaned:
             log.warning("taking over from %s", ", ".join(sorted(orphaned)))
@@ -228,19 +233,23 @@ class Workflows:
                 for replica in dead:
                     tx.replicas.forget(replica)
 
-    def _client(self) -> DBOSClient:
+    def _open(self) -> DBOSClient:
         """The part of DBOS that enqueues and tells, with its tables in place."""
-        with self._opening:
-            if self._opened is None:
-                from dbos import DBOSClient
+        from dbos import DBOSClient
 
-                _quiet()
-                client = DBOSClient(system_database_engine=self._engine, serializer=_serializer(), application_name=_APPLICATION, lazy=True)
-                # Not public; the public DBOS.migrate would make an engine of its own, without our settings for SQLite.
-                client._sys_db.run_migrations()
-                client.register_queue(_QUEUE, polling_interval_sec=self._queue_seconds)
-                self._opened = client
-            return self._opened
+        _quiet()
+        self._engine = system_engine(self._db)
+        client = DBOSClient(system_database_engine=self._engine, serializer=_serializer(), application_name=_APPLICATION, lazy=True)
+        # Not public; the public DBOS.migrate would make an engine of its own, without our settings for SQLite.
+        client._sys_db.run_migrations()
+        client.register_queue(_QUEUE, polling_interval_sec=self._queue_seconds)
+        return client
+
+    @property
+    def _dbos(self) -> DBOSClient:
+        if self._client is None:
+            raise SystemFault("these workflows were stopped.")
+        return self._client
 
 
 def _step_status(step: Step, kept: dict[str, Any], earlier: list[StepStatus], workflow: WorkflowState) -> StepStatus:

@@ -27,27 +27,34 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wichtel-heartbeat", daemon=True)
 
+    def beat(self) -> None:
+        """Say that this replica lives."""
+        with self._db.transaction() as tx:
+            tx.replicas.beat(self._replica, self._roles)
+
     def start(self) -> None:
-        """Write the first beat, then go on in a thread."""
-        self._beat()
+        """Go on saying so in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and remove the row: others may take over at once."""
+        """End the thread."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def forget(self) -> None:
+        """Strike this replica off: others may take over at once."""
         with self._db.transaction() as tx:
             tx.replicas.forget(self._replica)
-
-    def _beat(self) -> None:
-        with self._db.transaction() as tx:
-            tx.replicas.beat(self._replica, self._roles)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._beat_seconds):
             try:
-                self._beat()
+                self.beat()
                 self._reap()
             except SystemFault as error:
                 # The database is away. When it is back, so are we.
                 log.warning("no heartbeat: %s", error)
+            except Exception:
+                # A replica that falls silent loses its work to the others; a fault of the reaper's is no reason for that.
+                log.exception("the heartbeat goes on after a fault")
