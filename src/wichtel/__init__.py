@@ -1,6 +1,9 @@
-"""Wichtel improves an organisation's machine-learning models overnight: it branches, edits, trains and judges them.
+"""Wichtel improves an organisation's machine-learning models overnight.
 
-Names are loaded when they are first used, so that ``import wichtel`` stays quick.
+``wt.tune`` searches hyperparameters of any function; ``wt.plan`` and ``wt.tunable`` are what the source of a registered model imports;
+``wt.Client`` speaks to a service. Everything else is under `wichtel.<room>`; docs/architecture.md draws the rooms.
+
+Names are loaded when first used, so that ``import wichtel`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -9,26 +12,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wichtel.plans import plan as plan
-    from wichtel.plans import tunable as tunable
+    from wichtel.client import Client
+    from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
+    from wichtel.fleet import Stopped
+    from wichtel.plans import plan, tunable
+    from wichtel.tuning import Reporter, StudyResult, tune
 
-#: Public name → module, and the attribute of it; no attribute for the module itself.
-_LAZY: dict[str, tuple[str, str | None]] = {
-    "plan": ("wichtel.plans.plan", None),
-    "tunable": ("wichtel.plans.tunable", None),
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bool": "domain",
+    "Choice": "domain",
+    "Client": "client",
+    "Fixed": "domain",
+    "Float": "domain",
+    "Int": "domain",
+    "Reporter": "tuning",
+    "Space": "domain",
+    "Stopped": "fleet",
+    "StudyResult": "tuning",
+    "UserError": "domain",
+    "WichtelError": "domain",
+    "plan": "plans",
+    "tunable": "plans",
+    "tune": "tuning",
 }
+
+__all__ = [
+    "Bool",
+    "Choice",
+    "Client",
+    "Fixed",
+    "Float",
+    "Int",
+    "Reporter",
+    "Space",
+    "Stopped",
+    "StudyResult",
+    "UserError",
+    "WichtelError",
+    "__version__",
+    "plan",
+    "tunable",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    value = import_module(module)
-    if attribute is not None:
-        value = getattr(value, attribute)
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return __all__

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from wichtel.domain import Algorithm, InvalidInput, UserError, did_you_mean
+from wichtel.domain import Algorithm, InvalidInput, StudySpec, UserError, did_you_mean
 from wichtel.tuning.ports import Problem, Pruner, Searcher
 
 SEARCHERS = "wichtel.searchers"
@@ -88,3 +88,16 @@ def _make(group: str, noun: str, algorithm: Algorithm, *arguments: Any) -> objec
         raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"its options do not do: {error}.", where=where) from error
+
+
+def check_algorithms(spec: StudySpec) -> None:
+    """Make sure that a study that somebody submits can be carried.
+
+    Raises:
+        InvalidInput: its searcher or pruner does not exist or does not fit, or it has several objectives.
+    """
+    if len(spec.objectives) != 1:
+        raise InvalidInput("a study of several objectives is not possible yet.", where=f"study {spec.name!r}", hint="Name one.")
+    make_searcher(spec.searcher, Problem.of(spec))
+    if spec.pruner is not None:
+        make_pruner(spec.pruner)

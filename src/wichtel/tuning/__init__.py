@@ -1,0 +1,70 @@
+"""Studies: who proposes configurations, who stops trials early, and the loop that carries a search to its end.
+
+Owns: searchers, pruners, `tune`, the study loop. May import: `fleet`, `store`, `domain`; searchers and pruners only `domain`.
+Start with `ports.py`, then `loop.py` (an owner of runs) and `log.py` (what a study writes down, and how it resumes). To add a searcher copy
+`searchers/random.py`, to add a pruner copy `pruners/median.py`; name it as an entry point and face it with `wichtel.testing`.
+Names below are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wichtel.tuning.curves import Curve, Curves
+    from wichtel.tuning.function import Reporter
+    from wichtel.tuning.host import StudyHost
+    from wichtel.tuning.loop import StudyLoop
+    from wichtel.tuning.ports import Decision, Problem, Pruner, Result, Searcher, Suggestion
+    from wichtel.tuning.registry import check_algorithms, make_pruner, make_searcher, pruner_names, searcher_names
+    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.tuner import tune
+
+_HOMES = {
+    "Curve": "curves",
+    "Curves": "curves",
+    "Decision": "ports",
+    "Problem": "ports",
+    "Pruner": "ports",
+    "Reporter": "function",
+    "Result": "ports",
+    "Searcher": "ports",
+    "StudyHost": "host",
+    "StudyLoop": "loop",
+    "StudyResult": "result",
+    "Suggestion": "ports",
+    "check_algorithms": "registry",
+    "make_pruner": "registry",
+    "make_searcher": "registry",
+    "pruner_names": "registry",
+    "searcher_names": "registry",
+    "tune": "tuner",
+}
+
+__all__ = [
+    "Curve",
+    "Curves",
+    "Decision",
+    "Problem",
+    "Pruner",
+    "Reporter",
+    "Result",
+    "Searcher",
+    "StudyHost",
+    "StudyLoop",
+    "StudyResult",
+    "Suggestion",
+    "check_algorithms",
+    "make_pruner",
+    "make_searcher",
+    "pruner_names",
+    "searcher_names",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

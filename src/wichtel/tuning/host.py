@@ -1,0 +1,184 @@
+"""Carries studies: finds those of the store that want to be carried on, and runs a loop for each beside the controller."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
+from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, StudySpec, StudyState, SystemFault, Trial, UserError
+from wichtel.fleet import Controller
+from wichtel.store import Database, GroupCommit, Transaction
+from wichtel.tuning.log import owner_of
+from wichtel.tuning.loop import StudyLoop
+from wichtel.tuning.ports import Problem, Pruner, Searcher
+from wichtel.tuning.registry import make_pruner, make_searcher
+
+_log = logging.getLogger(__name__)
+
+_OPEN = (StudyState.PENDING, StudyState.RUNNING)
+_MOST = 1_000_000
+
+
+class StudyHost:
+    """The studies of one controller. Only the host whose controller leads carries any; another takes over by reading the store.
+
+    Args:
+        controller: Carries out their runs; started and stopped by whoever made it, before and after this.
+        poll_seconds: How often the store is asked for new and canceled studies.
+    """
+
+    def __init__(self, db: Database, controller: Controller, *, poll_seconds: float = 0.5) -> None:
+        self._db = db
+        self._controller = controller
+        self._poll_seconds = poll_seconds
+        self._commit = GroupCommit(db)
+        self._lock = threading.Lock()
+        self._loops: dict[str, StudyLoop] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="wichtel-studies", daemon=True)
+
+    def start(self) -> None:
+        """Carry on every study of the store, from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of all; they stay as they are, for the next host. Stop this before the controller."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._drop_all()
+        self._commit.close()
+
+    def flush(self) -> None:
+        """Wait until all that was written so far is durable."""
+        self._commit.flush()
+
+    def carry(
+        self,
+        spec: StudySpec,
+        *,
+        searcher: Searcher | None = None,
+        pruner: Pruner | None = None,
+        ahead: int = 0,
+        on_trial: Callable[[Trial], None] = lambda _: None,
+    ) -> StudyLoop:
+        """Begin or resume one study, whose row is in the store.
+
+        Args:
+            spec: As in the store; what may differ on a resume (trials, workers, payload) counts as given here.
+            searcher: Instead of the one that `spec` names.
+            pruner: Instead of the one that `spec` names.
+            ahead: See `StudyLoop`.
+            on_trial: See `StudyLoop`.
+
+        Raises:
+            IllegalTransition: it has ended.
+            InvalidInput: its searcher or pruner does not exist or does not fit.
+        """
+        loop = StudyLoop(
+            spec,
+            searcher or make_searcher(spec.searcher, Problem.of(spec)),
+            pruner or (make_pruner(spec.pruner) if spec.pruner else None),
+            self._controller,
+            partial(self._write, spec.id),
+            ahead=ahead,
+            on_trial=on_trial,
+            on_done=partial(self._done, spec.id),
+        )
+        with self._db.transaction() as tx:
+            tx.studies.set_state(spec.id, StudyState.RUNNING)
+        with self._lock:
+            self._loops[spec.id] = loop
+        self._controller.attach(owner_of(spec.id), loop)
+        loop.restore(*self._read(spec))
+        loop.start()
+        return loop
+
+    # Inside
+
+    def _read(self, spec: StudySpec) -> tuple[list[Trial], list[Run], list[Measurement]]:
+        with self._db.read() as tx:
+            trials = tx.trials.of_study(spec.id)
+            runs = tx.runs.list(owner=owner_of(spec.id), limit=_MOST)
+            written = {f"{spec.id}/{t.number}" for t in trials}
+            if spec.pruner is not None:
+                # The owner of another study may begin like this one's.
+                prefix = f"{spec.id}/"
+                return trials, runs, [m for m in tx.measurements.of_owner(owner_of(spec.id)) if m.run.rpartition("/")[0] + "/" == prefix]
+            left = [run.spec.id for run in runs if run.spec.id not in written]
+            return trials, runs, [m for run_id in left for m in tx.measurements.of_run(run_id)]
+
+    def _write(self, study_id: str, trial: Trial) -> Future[None]:
+        future = self._commit.submit(lambda tx: tx.trials.put_many([trial]))
+        # Not lost: what is not written is read from its run when the study is resumed.
+        future.add_done_callback(lambda done: _report(done, trial))
+        return future
+
+    def _done(self, study_id: str, state: StudyState, reason: str) -> None:
+        def write(tx: Transaction) -> None:
+            try:
+                tx.studies.set_state(study_id, state, reason)
+            except (IllegalTransition, NotFound) as error:
+                # Somebody canceled or removed it in this moment: that counts.
+                _log.info("study %s stays as it is: %s", study_id, error)
+
+        self._commit.submit(write)
+        self._controller.detach(owner_of(study_id))
+        with self._lock:
+            self._loops.pop(study_id, None)
+
+    def _drop_all(self) -> None:
+        with self._lock:
+            loops, self._loops = self._loops, {}
+        for study_id, loop in loops.items():
+            self._controller.detach(owner_of(study_id))
+            loop.close()
+
+    def _work(self) -> None:
+        while not self._stop.wait(self._poll_seconds):
+            try:
+                if self._controller.leading:
+                    self._look()
+                else:
+                    self._drop_all()
+            except SystemFault as fault:
+                _log.warning("studies cannot be read, trying again: %s", fault)
+
+    def _look(self) -> None:
+        with self._db.read() as tx:
+            wanted = {study.spec.id: study for study in tx.studies.list(state=_OPEN, limit=_MOST)}
+            with self._lock:
+                gone = [tx.studies.find(study_id) for study_id in self._loops if study_id not in wanted]
+                new = [study for study_id, study in wanted.items() if study_id not in self._loops]
+                loops = dict(self._loops)
+        for study in gone:
+            # Not one that has just ended here and is being written.
+            if study is not None and study.state.ended and not loops[study.spec.id].done.is_set():
+                loops[study.spec.id].end(study.state, study.reason or "it was canceled")
+        self.flush()
+        # Oldest first.
+        for study in reversed(new):
+            self._take(study.spec)
+
+    def _take(self, spec: StudySpec) -> None:
+        with self._db.read() as tx:
+            study = tx.studies.find(spec.id)
+        if study is None or study.state.ended:
+            return
+        try:
+            self.carry(spec)
+        except IllegalTransition:
+            # It was canceled in this moment.
+            return
+        except UserError as error:
+            with self._db.transaction() as tx:
+                tx.studies.set_state(spec.id, StudyState.FAILED, str(error))
+
+
+def _report(done: Future[None], trial: Trial) -> None:
+    error = done.exception()
+    if error is not None:
+        _log.error("trial %s could not be written: %s", trial.run, error)
