@@ -89,8 +89,9 @@ def command(app: typer.Typer, name: str) -> Callable[[F], F]:
 
         def call(context: typer.Context, **given: Any) -> Any:
             # An option may stand before the command or after it; after it, it is nearer.
-            before = context.obj or {}
-            here = Here(**{option: given.pop(option) or before.get(option) for option in _SHARED})
+            before: dict[str, Any] = context.obj or {}
+            said: dict[str, Any] = {option: given.pop(option) or before.get(option, default) for option, (_, default) in _SHARED.items()}
+            here = Here(**said)
             return function(here, **given)
 
         parameters = [context, *own, *shared]

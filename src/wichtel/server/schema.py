@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import msgspec.inspect
 
 from wichtel.domain import Space
 
@@ -27,6 +30,68 @@ def reference(kind: Any) -> dict[str, Any]:
 
 def _components(kinds: list[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
     return msgspec.json.schema_components(kinds, schema_hook=_custom, ref_template=_TEMPLATE)
+
+
+def _describe(schemas: dict[str, Any], names: dict[str, type]) -> None:
+    """Add to each property what the ``#:`` comment above the field says."""
+    for name, kind in names.items():
+        for field, text in _comments(kind).items():
+            if field in schemas.get(name, {}).get("properties", {}):
+                schemas[name]["properties"][field] = {"description": text, **schemas[name]["properties"][field]}
+
+
+_COMMENT = re.compile(r"((?:^ *#: .*\n)+) *(\w+):", re.MULTILINE)
+
+
+def _comments(kind: type) -> dict[str, str]:
+    try:
+        source = inspect.getsource(kind)
+    except OSError:
+        # No source is installed; then there are no comments either.
+        return {}
+    return {field: " ".join(line.strip()[3:] for line in text.splitlines()) for text, field in _COMMENT.findall(source)}
+
+
+def _named(kinds: Iterable[Any]) -> dict[str, type]:
+    """The dataclasses that `kinds` consist of, by their names in the document."""
+    found: dict[str, type] = {}
+
+    def visit(info: Any) -> None:
+        kind = getattr(info, "cls", None)
+        if isinstance(kind, type) and hasattr(info, "fields"):
+            if kind.__name__ in found:
+                return
+            found[kind.__name__] = kind
+        for field in getattr(info, "fields", ()):
+            visit(field.type)
+        for part in ("item_type", "value_type"):
+            if hasattr(info, part):
+                visit(getattr(info, part))
+        for member in getattr(info, "types", ()):
+            visit(member)
+
+    for kind in kinds:
+        visit(msgspec.inspect.type_info(kind))
+    return found
+
+
+#: JSON has no infinities and no NaN; the codec writes them as strings.
+_NUMBER = {
+    "anyOf": [{"type": "number"}, {"enum": ["$NaN", "$Infinity", "$-Infinity"]}],
+    "description": "A number; infinities and NaN as strings.",
+}
+
+
+def _widen(schema: Any) -> Any:
+    """Every number may be one of the three that JSON lacks."""
+    if isinstance(schema, list):
+        return [_widen(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "number":
+        rest = {key: value for key, value in schema.items() if key != "type"}
+        return {"$ref": _TEMPLATE.format(name="Number"), **rest}
+    return {key: value if key in ("default", "enum") else _widen(value) for key, value in schema.items()}
 
 
 def _custom(kind: type) -> dict[str, Any]:
@@ -63,7 +128,8 @@ def document(api: FastAPI) -> dict[str, Any]:
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        schemas.update(components)
+        _describe(components, _named(_TYPES))
+        schemas.update(_widen(components) | {"Number": _NUMBER})
         api.openapi_schema = made
     return api.openapi_schema
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
+from wichtel.app import App
 from wichtel.server.authentication import Services
 from wichtel.server.wire import page, reply, returns
 from wichtel.store import Event, Page, codec
@@ -32,7 +33,7 @@ def list_(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """Events in the order in which they happened."""
-    return reply(page(app.events.since(cursor, limit, subject), limit, lambda event: str(event.id)))
+    return reply(page(_since(app, cursor, limit, subject), limit, lambda event: str(event.id)))
 
 
 @router.get(":stream", response_class=EventSourceResponse)
@@ -47,9 +48,14 @@ async def stream(
     after = cursor if last_event_id is None else last_event_id
     stopping = request.app.state.stopping
     while not stopping():
-        found = await to_thread.run_sync(app.events.since, after, _BATCH, subject)
+        found = await to_thread.run_sync(_since, app, after, _BATCH, subject)
         for event in found:
             after = event.id
             yield ServerSentEvent(raw_data=codec.encode(event).decode(), event=event.kind, id=str(event.id))
         if len(found) < _BATCH:
             await anyio.sleep(_POLL_SECONDS)
+
+
+def _since(app: App, after: int, limit: int, subject: str | None) -> list[Event]:
+    with app.db.read() as tx:
+        return tx.events.since(after, limit, subject_prefix=subject)

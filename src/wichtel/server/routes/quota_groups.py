@@ -18,11 +18,10 @@ router = APIRouter(prefix="/quota-groups", tags=["quota groups"])
 @router.put("", **returns(QuotaGroup, accepts=QuotaGroup))
 def put(app: Services, caller: Caller, group: Annotated[QuotaGroup, Depends(json_body(QuotaGroup))]) -> Response:
     """Set a team's share."""
-    app.quota_groups.put(group, caller)
-    return reply(group)
+    return reply(app.experiments.put_quota_group(group, caller))
 
 
 @router.get("", **returns(Page[QuotaGroup]))
 def list_(app: Services) -> Response:
     """The shares that somebody set."""
-    return reply(everything(app.quota_groups.list()))
+    return reply(everything(app.experiments.quota_groups()))
