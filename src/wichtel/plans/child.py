@@ -6,6 +6,7 @@ Messages to the parent are msgpack, each after its length in 4 bytes, big-endian
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import importlib
@@ -26,6 +27,7 @@ from wichtel.domain import InvalidInput, SystemFault, WichtelError
 from wichtel.plans.blame import blame
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(slots=True)
@@ -62,12 +64,15 @@ class Child:
 
 
 def main(request_file: str, reply: str, parent: str) -> None:
-    """Carry out the request that `request_file` holds, answer on the file descriptor `reply`, and end the process."""
+    """Carry out the request that `request_file` holds, answer on the file descriptor `reply`. The parent ends the process."""
     # The kernel kills this process when the thread that started it ends; a parent that is gone already sends no signal.
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
         os._exit(1)
     os.set_inheritable(int(reply), False)
+    # Daemons that user code starts stay below this process, where the parent finds and kills them.
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
     # Under memory pressure the kernel should take this process rather than the service that started it.
     Path("/proc/self/oom_score_adj").write_text("500")
     request = msgspec.msgpack.decode(Path(request_file).read_bytes())
@@ -79,15 +84,17 @@ def main(request_file: str, reply: str, parent: str) -> None:
         sys.path.insert(0, str(child.folder))
         try:
             result = _load(request["entry"])(request["payload"], child)
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                sys.stdout.flush()
+                sys.stderr.flush()
             child._send(["result", result])
         except WichtelError as error:
             child._send(["error", error.to_json()])
         except BaseException as error:  # noqa: BLE001 - it is the parent's to judge
             child._send(["error", _describe(error, child.folder).to_json()])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit(): threads and exit handlers of user code have no say any more.
-    os._exit(0)
+    # Not sys.exit(): threads and exit handlers of user code have no say any more, and the parent kills all that stems from here.
+    while True:
+        signal.pause()
 
 
 def _load(entry: str) -> Callable[[dict[str, Any], Child], Any]:

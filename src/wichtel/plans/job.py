@@ -88,7 +88,7 @@ def _order(value: object) -> Order:
     try:
         return Order(str(value))
     except ValueError:
-        raise InvalidInput(f"{value!r} is not an order.", hint=did_you_mean(str(value), list(Order))) from None
+        raise InvalidInput(f"{value!r} is not an order.", hint=did_you_mean(str(value), [order.value for order in Order])) from None
 
 
 def _window(value: object) -> Window:

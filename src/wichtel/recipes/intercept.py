@@ -270,7 +270,8 @@ class _Finder(cst.CSTVisitor):
 
     def _qualified(self, node: cst.CSTNode) -> Collection[QualifiedName]:
         found: Any = self.get_metadata(QualifiedNameProvider, node, ())
-        return found() if callable(found) else found
+        names: Collection[QualifiedName] = found() if callable(found) else found
+        return names
 
     def _parent(self, node: cst.CSTNode) -> cst.CSTNode:
         parent: cst.CSTNode = self.get_metadata(ParentNodeProvider, node)
