@@ -60,7 +60,8 @@ def train_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
         trained = make_trainer(plan.trainer).train(task)
     peak = _peak_memory_bytes()
     model = trained.save(out / "model")
-    inference = _inference_seconds(trained, examples["evaluation"])
+    with users_code(child.folder, doing="scoring examples"):
+        inference = _inference_seconds(trained, examples["evaluation"])
     samples = {
         "step_seconds": list(trained.step_seconds),
         "train_cpu_seconds": list(trained.cpu_seconds),
@@ -77,7 +78,7 @@ def train_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
     scored: dict[str, dict[str, float]] = {}
     predictions: dict[str, str] = {}
     for window in payload["windows"]:
-        with users_code(child.folder, doing=f"scoring the {window} window"):
+        with users_code(child.folder, doing="scoring examples"):
             scores = trained.score(examples[window])
         scored[window] = _quality(plan, examples[window], scores, binary=trained.binary, folder=child.folder)
         if payload["keep"]:
@@ -92,7 +93,7 @@ def train_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
         "predictions": predictions,
         "model": model.name if payload["keep"] else None,
         "encoding": {name: list(values) for name, values in statistics.items()},
-        "versions": {**versions(), **trained.versions},
+        "versions": versions(),
         "examples": trained.examples,
         "warnings": list(plan.warnings),
     }

@@ -47,8 +47,6 @@ class KerasTrainer:
 
     def train(self, task: Task) -> Trained:
         """Train; continues from the newest checkpoint of an earlier attempt."""
-        import keras
-
         model = task.model
         if not model.compiled or model.optimizer is None:
             raise PlanError("the model is not compiled.", where="plan.py", hint="Call model.compile(optimizer, loss).")
@@ -111,7 +109,6 @@ class KerasTrainer:
             step_seconds=[wall / n for n, wall, _ in progress.costs],
             cpu_seconds=[cpu / n * steps for n, _, cpu in progress.costs],
             seconds=sum(wall for _, wall, _ in progress.costs),
-            versions={"keras": keras.__version__, keras.backend.backend(): _backend_version(keras.backend.backend())},
         )
 
     def _learn(self, model: Any, task: Task, index: NDArray[np.int64], batch: int) -> float:
@@ -207,12 +204,6 @@ def _save(model: Any, path: Path) -> Path:
     target = path.with_suffix(".keras")
     model.save(target)
     return target
-
-
-def _backend_version(name: str) -> str:
-    from importlib.metadata import version
-
-    return version(name)
 
 
 def _first_line(error: Exception) -> str:

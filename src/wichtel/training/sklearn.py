@@ -43,8 +43,6 @@ class SklearnTrainer:
 
     def train(self, task: Task) -> Trained:
         """Train."""
-        import sklearn
-
         model = task.model
         classifier = hasattr(model, "predict_proba")
         if classifier and not (task.train.binary and task.evaluation.binary):
@@ -55,11 +53,8 @@ class SklearnTrainer:
         lightgbm = sys.modules.get("lightgbm")
         boosting = lightgbm is not None and isinstance(model, lightgbm.LGBMModel)
         work = _Work(task, classifier=classifier, takes_nan=boosting or _takes_nan(model))
-        versions = {"scikit-learn": sklearn.__version__}
         try:
             if boosting:
-                assert lightgbm is not None
-                versions["lightgbm"] = lightgbm.__version__
                 _boost(work)
             elif hasattr(model, "partial_fit"):
                 _in_slices(work)
@@ -76,7 +71,6 @@ class SklearnTrainer:
             step_seconds=work.steps,
             cpu_seconds=work.cpu,
             seconds=work.seconds,
-            versions=versions,
         )
 
 
@@ -217,6 +211,8 @@ def _configure(model: Any, task: Task) -> None:
 
 
 def _takes_nan(model: Any) -> bool:
+    if "sklearn" not in sys.modules:
+        return False
     from sklearn.utils import get_tags
 
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -72,8 +72,6 @@ class Trained:
     cpu_seconds: Sequence[float]
     #: Wall time of all steps.
     seconds: float
-    #: What it was trained with: package → version.
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Trainer(Protocol):
