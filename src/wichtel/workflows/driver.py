@@ -1,7 +1,7 @@
 """Carries out graphs on the event loop of DBOS.
 
 One graph is one DBOS workflow, and each of its steps one or two DBOS steps (the body; the wait for a polled step's output), whose numbers
-are drawn in topological order before anything runs. The order in which steps then happen to end does not matter to a replay, so the
+are drawn before anything runs. The order in which steps then happen to end does not matter to a replay, so the
 driver is plain data flow: a task per step, which waits for the tasks before it. A step costs one row, and the next one begins without
 asking the database. (A DBOS child workflow per step was the alternative: four writes instead of one, a poll of the database per waiting
 parent, and a cancel that has to cascade.)
@@ -29,6 +29,7 @@ from wichtel.workflows.graph import INPUT, Graph, Step, StepContext
 
 if TYPE_CHECKING:
     from dbos import DBOS
+    from dbos._dbos import StepReservation
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,23 @@ class Driver:
 
     Args:
         graphs: By name.
+        history: Tells what is kept of a workflow: number → name of the DBOS step.
         threads: Most step bodies at once.
         poll_seconds: Longest time between two polls of a waiting step. The first come sooner.
         backoff_seconds: Pause before the first retry; each further one is three times longer.
     """
 
-    def __init__(self, graphs: Mapping[str, Graph], *, threads: int, poll_seconds: float, backoff_seconds: float) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, Graph],
+        history: Callable[[str], Mapping[int, str]],
+        *,
+        threads: int,
+        poll_seconds: float,
+        backoff_seconds: float,
+    ) -> None:
         self._graphs = graphs
+        self._history = history
         self._poll_seconds = poll_seconds
         self._backoff_seconds = backoff_seconds
         self._bodies = ThreadPoolExecutor(threads, thread_name_prefix="wichtel-step")
@@ -89,7 +100,7 @@ class Driver:
         graph = self._graphs.get(name)
         if graph is None:
             raise SystemFault(f"no graph and no handler is called {name!r} here.", hint=did_you_mean(name, self._graphs))
-        reserved = {s.name: [dbos.reserve_step() for _ in range(1 if s.poll is None else 2)] for s in graph.steps}
+        reserved = self._reserve(dbos, graph, await self._call(self._quick, self._history, workflow))
         outputs: dict[str, Any] = {}
         tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -101,12 +112,11 @@ class Driver:
                     return
             inputs = {INPUT: given, **{earlier: outputs[earlier] for earlier in graph.before[step.name]}}
             pool = self._quick if graph.single else self._bodies
-            body, *waits = reserved[step.name]
-            output = await body.run_async({"name": step.name, "preemptible": True}, self._body, workflow, step, inputs, pool)
-            for reservation in waits:
-                output = await reservation.run_async(
-                    {"name": step.name + WAIT_SUFFIX, "preemptible": True}, self._poll, workflow, step, output
-                )
+            name = step.name
+            output = await reserved[name].run_async({"name": name, "preemptible": True}, self._body, workflow, step, inputs, pool)
+            if step.poll is not None:
+                name += WAIT_SUFFIX
+                output = await reserved[name].run_async({"name": name, "preemptible": True}, self._poll, workflow, step, output)
             outputs[step.name] = output
 
         for step in graph.steps:
@@ -122,6 +132,26 @@ class Driver:
         for error in sorted(failures, key=lambda e: isinstance(e, Exception)):
             raise error
         return graph.result(outputs)
+
+    @staticmethod
+    def _reserve(dbos: type[DBOS], graph: Graph, history: Mapping[int, str]) -> dict[str, StepReservation]:
+        """Draw a number for each DBOS step: the one under which it is kept already, or a new one.
+
+        So a graph may have been edited (by an upgrade, say) since the workflow began: what was kept counts, by name; new steps are
+        carried out; what is no longer there is passed over.
+        """
+        names = [name for s in graph.steps for name in ((s.name,) if s.poll is None else (s.name, s.name + WAIT_SUFFIX))]
+        fresh = [name for name in names if name not in history.values()]
+        reserved: dict[str, StepReservation] = {}
+        number = 0
+        while fresh or number < max(history, default=0):
+            reservation = dbos.reserve_step()
+            number = reservation.step_id
+            if number in history:
+                reserved[history[number]] = reservation
+            elif fresh:
+                reserved[fresh.pop(0)] = reservation
+        return reserved
 
     async def _body(self, workflow: str, step: Step, inputs: dict[str, Any], pool: ThreadPoolExecutor) -> Any:
         async def attempt(number: int) -> Any:

@@ -116,10 +116,20 @@ class Workflows:
         self._heartbeat = Heartbeat(self._db, self._executor_id, roles, beat_seconds=beat_seconds, reap=self.reap)
         # Before any work, so that nobody takes it for the work of the dead.
         self._heartbeat.beat()
-        self._driver = Driver(self._graphs, threads=self._threads, poll_seconds=self._poll_seconds, backoff_seconds=self._backoff_seconds)
+        self._driver = Driver(
+            self._graphs,
+            self._history,
+            threads=self._threads,
+            poll_seconds=self._poll_seconds,
+            backoff_seconds=self._backoff_seconds,
+        )
         # In a thread of its own: in one that has an event loop (a server's), DBOS would put the workflows on that loop.
-        with ThreadPoolExecutor(1) as aside:
-            aside.submit(self._launch, self._driver).result()
+        try:
+            with ThreadPoolExecutor(1) as aside:
+                aside.submit(self._launch, self._driver).result()
+        except BaseException:
+            self.stop()
+            raise
         self._heartbeat.start()
 
     def _launch(self, driver: Driver) -> None:
@@ -232,6 +242,9 @@ class Workflows:
             with self._db.transaction() as tx:
                 for replica in dead:
                     tx.replicas.forget(replica)
+
+    def _history(self, id: str) -> dict[int, str]:  # noqa: A002
+        return {kept["function_id"]: kept["function_name"] for kept in self._dbos.list_workflow_steps(id, load_output=False)}
 
     def _open(self) -> DBOSClient:
         """The part of DBOS that enqueues and tells, with its tables in place."""
