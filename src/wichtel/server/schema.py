@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable
+from inspect import cleandoc, getsource
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import msgspec.inspect
+from msgspec import inspect
 
 from wichtel.domain import Space
 
@@ -32,12 +32,20 @@ def _components(kinds: list[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str,
     return msgspec.json.schema_components(kinds, schema_hook=_custom, ref_template=_TEMPLATE)
 
 
-def _describe(schemas: dict[str, Any], names: dict[str, type]) -> None:
-    """Add to each property what the ``#:`` comment above the field says."""
-    for name, kind in names.items():
-        for field, text in _comments(kind).items():
-            if field in schemas.get(name, {}).get("properties", {}):
-                schemas[name]["properties"][field] = {"description": text, **schemas[name]["properties"][field]}
+def _describe(schemas: dict[str, Any], names: dict[str, inspect.DataclassType]) -> None:
+    """Add to each property what the ``#:`` comment above the field says, and which strings are times."""
+    for name, info in names.items():
+        properties = schemas.get(name, {}).get("properties", {})
+        # What is said of errors and of the constructor's arguments is for readers of the source.
+        schemas[name]["description"] = re.split(r"\n\n(?:Raises|Args):", cleandoc(info.cls.__doc__ or ""))[0]
+        for field in info.fields:
+            members = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+            if any(isinstance(member, inspect.DateTimeType) for member in members):
+                schema = properties[field.encode_name]
+                next(s for s in schema.get("anyOf", [schema]) if s.get("type") == "string")["format"] = "date-time"
+        for field_name, text in _comments(info.cls).items():
+            if field_name in properties:
+                properties[field_name] = {"description": text, **properties[field_name]}
 
 
 _COMMENT = re.compile(r"((?:^ *#: .*\n)+) *(\w+):", re.MULTILINE)
@@ -45,25 +53,25 @@ _COMMENT = re.compile(r"((?:^ *#: .*\n)+) *(\w+):", re.MULTILINE)
 
 def _comments(kind: type) -> dict[str, str]:
     try:
-        source = inspect.getsource(kind)
+        source = getsource(kind)
     except OSError:
         # No source is installed; then there are no comments either.
         return {}
     return {field: " ".join(line.strip()[3:] for line in text.splitlines()) for text, field in _COMMENT.findall(source)}
 
 
-def _named(kinds: Iterable[Any]) -> dict[str, type]:
+def _named(kinds: Iterable[Any]) -> dict[str, inspect.DataclassType]:
     """The dataclasses that `kinds` consist of, by their names in the document."""
-    found: dict[str, type] = {}
+    found: dict[str, inspect.DataclassType] = {}
 
-    def visit(info: Any) -> None:
-        kind = getattr(info, "cls", None)
-        if isinstance(kind, type) and hasattr(info, "fields"):
-            if kind.__name__ in found:
+    def visit(info: inspect.Type) -> None:
+        if isinstance(info, inspect.DataclassType):
+            if info.cls.__name__ in found:
                 return
-            found[kind.__name__] = kind
-        for field in getattr(info, "fields", ()):
-            visit(field.type)
+            if info.cls.__name__ != "Page":
+                found[info.cls.__name__] = info
+            for field in info.fields:
+                visit(field.type)
         for part in ("item_type", "value_type"):
             if hasattr(info, part):
                 visit(getattr(info, part))
@@ -71,7 +79,7 @@ def _named(kinds: Iterable[Any]) -> dict[str, type]:
             visit(member)
 
     for kind in kinds:
-        visit(msgspec.inspect.type_info(kind))
+        visit(inspect.type_info(kind))
     return found
 
 
@@ -129,6 +137,8 @@ def document(api: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         _describe(components, _named(_TYPES))
+        # Whoever submits a study need not think up an id.
+        components["StudySpec"]["required"].remove("id")
         schemas.update(_widen(components) | {"Number": _NUMBER})
         api.openapi_schema = made
     return api.openapi_schema
@@ -137,4 +147,4 @@ def document(api: FastAPI) -> dict[str, Any]:
 def operation_id(route: Any) -> str:
     """Such as ``experiments_cancel``: the noun and the function's name; what generated clients call the method."""
     tag = str(route.tags[0]) if route.tags else "service"
-    return re.sub(r"\W", "_", f"{tag}_{route.name}")
+    return re.sub(r"\W", "_", f"{tag}_{route.name}").rstrip("_")
