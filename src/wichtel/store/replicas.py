@@ -12,6 +12,9 @@ import sqlalchemy as sa
 from wichtel.store.repository import Repository
 from wichtel.store.tables import leases, replicas
 
+# Made once: the fleet asks with everything it writes.
+_TOKEN = sa.select(leases.c.token).where(leases.c.name == sa.bindparam("lease")).with_for_update(read=True)
+
 
 class Leases(Repository):
     """Leases, by name: each is held by one at a time, until it runs out.
@@ -40,8 +43,7 @@ class Leases(Repository):
 
     def holds(self, name: str, token: int) -> bool:
         """Whether `token` is still the lease's latest; if so, on PostgreSQL too, nobody takes the lease before this transaction ends."""
-        query = sa.select(leases.c.token).where(leases.c.name == name).with_for_update(read=True)
-        return bool(self.connection.execute(query).scalar_one_or_none() == token)
+        return bool(self.connection.execute(_TOKEN, {"lease": name}).scalar_one_or_none() == token)
 
     def holder(self, name: str) -> str:
         """Who took it last and did not give it back, though it may have run out; empty if nobody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -38,25 +39,38 @@ class Repository:
         """
         if not rows:
             return 0
-        return self.connection.execute(self._insert(table).on_conflict_do_nothing(), rows).rowcount
+        statement = _insert_new(self.connection.dialect.name, table)
+        return self.connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
 
     def upsert(self, table: sa.Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, keep: Iterable[str] = ()) -> None:
         """Insert `rows`, or replace those that are there, but for their columns `keep`."""
         if not rows:
             return
-        statement = self._insert(table)
-        keys = {column.name for column in table.primary_key}
-        changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys | set(keep)}
-        self.connection.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed), rows)
-
-    def _insert(self, table: sa.Table) -> Any:
-        # Only this clause is spelt differently, not what it does.
-        return (sqlite if self.connection.dialect.name == "sqlite" else postgresql).insert(table)
+        self.connection.execute(_insert_or_replace(self.connection.dialect.name, table, tuple(keep)), rows)
 
     def not_found(self, what: str, name: str, column: sa.Column[Any]) -> NotFound:
         """The error for a `name` that is not in `column`, with near ones of the first 10,000."""
         known = self.connection.execute(sa.select(column).limit(10_000)).scalars()
         return NotFound(f"there is no {what} {name!r}.", hint=did_you_mean(name, map(str, known)))
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    # Only this clause is spelt differently, not what it does.
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+@cache
+def _insert_new(dialect: str, table: sa.Table) -> Any:
+    # Made once for each table: making it takes as long as executing it.
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _insert_or_replace(dialect: str, table: sa.Table, keep: tuple[str, ...]) -> Any:
+    statement = _insert(dialect, table)
+    keys = {column.name for column in table.primary_key}
+    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys | set(keep)}
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)
 
 
 def begins_with(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:
