@@ -164,6 +164,8 @@ def _translated(url: str) -> Iterator[None]:
         text = str(error.orig)
         if "full" in text or "No space left" in text or "disk I/O" in text:
             raise StorageFailed(f"the database cannot write: {text}.", where=url, hint="Free some disk space.") from error
+        if "readonly" in text:
+            raise StorageFailed("the database cannot be written.", where=url, hint="Make its file and folder writable.") from error
         if "locked" in text:
             raise SystemFault(f"another process kept the database locked for {_BUSY_SECONDS} seconds.", where=url) from error
         if "no such table" in text:
@@ -177,6 +179,8 @@ def _translated(url: str) -> Iterator[None]:
     except sa.exc.IntegrityError as error:
         raise SystemFault(f"a row refers to one that is not there: {error.orig}.", where=url) from error
     except sa.exc.DatabaseError as error:
+        if "read-only" in str(error.orig):
+            raise SystemFault("a unit of work that only reads tried to write.", where=url) from error
         if "file is not a database" not in str(error.orig):
             raise
         raise InvalidInput("this file is not a database.", where=url, hint="Give another path, or move the file away.") from error

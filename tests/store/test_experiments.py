@@ -1,0 +1,177 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+
+from wichtel.domain import (
+    BUILT_IN_INTENTS,
+    AlreadyExists,
+    Experiment,
+    ExperimentConfig,
+    ExperimentState,
+    ExperimentStatus,
+    InvalidInput,
+    Model,
+    NotFound,
+    Registration,
+)
+from wichtel.store import Database, ExperimentFilter
+
+
+@pytest.fixture
+def add(database: Database):
+    """Adds an experiment; the rest of what it needs is there."""
+    with database.transaction() as tx:
+        start = tx.now
+        for name in ("ads/ctr", "ads/100%", "flights/late"):
+            tx.models.add(Model(name=name, owner="me", team="t", head="v", created=start))
+        for name in ("r1", "r2"):
+            tx.registrations.add(Registration(id=name, owner="me", models=(), protocols=(), experiments=(), created=start))
+
+    def add(name: str, *, minutes: float = 0, intent: int = 0, tx=None, **fields) -> datetime:
+        given = {"registration": "r1", "model": "ads/ctr", "protocol": "Train", "owner": "me", "quota_group": "g"} | fields
+        config = ExperimentConfig(intent=BUILT_IN_INTENTS[intent], parameters={"x": (1, 2)})
+        experiment = Experiment(id=name, target="v", config=config, created=start + timedelta(minutes=minutes), **given)
+        with database.transaction() as tx:
+            tx.experiments.add(experiment)
+        return experiment.created
+
+    return add
+
+
+def test_the_life_of_an_experiment_and_its_events(database, add):
+    add("e")
+    with pytest.raises(AlreadyExists):
+        add("e")
+    with database.transaction() as tx:
+        assert tx.experiments.get("e").state is ExperimentState.ENQUEUED
+        started = tx.experiments.start("e")
+        assert (started.state, started.generation, started.started) == (ExperimentState.IN_PROGRESS, 1, tx.now)
+        assert tx.experiments.start("e") is None
+        assert not tx.experiments.requeue("e", 2)
+        assert tx.experiments.requeue("e", 1)
+        assert tx.experiments.get("e").started is None
+        assert not tx.experiments.set_workflow("e", 1, "w")
+        assert tx.experiments.start("e").generation == 2
+        assert not tx.experiments.set_workflow("e", 1, "stale")
+        assert tx.experiments.set_workflow("e", 2, "w")
+        # A workflow has it now.
+        assert not tx.experiments.requeue("e", 2)
+        assert tx.experiments.finish("e", ExperimentStatus.UNSATISFIED, "no gain")
+        assert not tx.experiments.finish("e", ExperimentStatus.SATISFIED, "too late")
+        assert tx.experiments.start("e") is None
+        with pytest.raises(NotFound, match="Known: e"):
+            tx.experiments.finish("f", ExperimentStatus.CANCELED, "")
+    with database.read() as tx:
+        ended = tx.experiments.get("e")
+        assert (ended.state, ended.status, ended.cause, ended.workflow) == (
+            ExperimentState.FINISHED,
+            ExperimentStatus.UNSATISFIED,
+            "no gain",
+            "w",
+        )
+        assert ended.finished is not None
+        events = tx.events.since(subject_prefix="experiment/e")
+        assert [event.kind.partition(".")[2] for event in events] == ["added", "started", "requeued", "started", "finished"]
+        assert events[-1].data == {"status": "UNSATISFIED", "cause": "no gain"}
+
+
+def test_of_many_who_start_or_finish_it_one_does(database, add):
+    add("e")
+
+    def start(_):
+        with database.transaction() as tx:
+            return tx.experiments.start("e") is not None
+
+    def finish(i):
+        with database.transaction() as tx:
+            return tx.experiments.finish("e", ExperimentStatus.CANCELED, str(i))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(start, range(6))) == 1
+        assert sum(pool.map(finish, range(6))) == 1
+    with database.read() as tx:
+        assert tx.experiments.get("e").generation == 1
+        kinds = [event.kind for event in tx.events.since(subject_prefix="experiment/")]
+        assert kinds == ["experiment.added", "experiment.started", "experiment.finished"]
+
+
+def test_what_the_scheduler_asks(database, add):
+    for name, group, minutes in (("a", "x", 3), ("b", "x", 1), ("c", "y", 2), ("d", "z", 0)):
+        add(name, quota_group=group, minutes=minutes)
+    with database.transaction() as tx:
+        tx.experiments.start("d")
+        tx.quota_groups.lock_all()
+        assert tx.experiments.groups_waiting() == ["x", "y"]
+        assert tx.experiments.in_progress_counts() == {"z": 1}
+        assert tx.experiments.oldest_enqueued("x").id == "b"
+        assert tx.experiments.oldest_enqueued("z") is None
+
+
+def test_search(database, add):
+    add("a", minutes=0, model="flights/late", protocol="Tune", registration="r2", owner="you", intent=1)
+    add("b", minutes=1, model="ads/100%")
+    third = add("c", minutes=2, quota_group="h")
+    with database.transaction() as tx:
+        tx.experiments.start("b")
+        tx.experiments.finish("b", ExperimentStatus.USER_ERROR, "The plan does not import")
+
+    def ids(**wanted):
+        with database.read() as tx:
+            return "".join(e.id for e in tx.experiments.search(ExperimentFilter(**wanted)).items)
+
+    assert ids() == "cba"
+    assert ids(owner="you") == "a"
+    assert ids(model="LATE") == "a"
+    assert ids(model="0%") == "b"
+    assert ids(model="_") == ""
+    assert ids(protocol="Tune") == "a"
+    assert ids(protocol="tune") == ""
+    assert ids(status=ExperimentStatus.USER_ERROR) == "b"
+    assert ids(state=ExperimentState.ENQUEUED) == "ca"
+    assert ids(intent="optimize_resources") == "a"
+    assert ids(registration="r1") == "cb"
+    assert ids(quota_group="h", owner="me") == "c"
+    assert ids(created_from=third) == "c"
+    assert ids(created_before=third) == "ba"
+    assert ids(text="does NOT import") == "b"
+    assert ids(text="ads") == "cb"
+    with pytest.raises(InvalidInput, match="time zone"):
+        ids(created_from=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_pages_cover_all_once_also_when_times_are_equal_and_more_come_in(database, add):
+    names = [f"e{i:02}" for i in range(23)]
+    for i, name in enumerate(names):
+        add(name, minutes=i // 5)
+    seen, cursor, pages = [], None, 0
+    while True:
+        with database.read() as tx:
+            page = tx.experiments.search(limit=4, cursor=cursor)
+        seen += [e.id for e in page.items]
+        pages += 1
+        add(f"new{pages}", minutes=99)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert seen == sorted(names, reverse=True)
+    assert pages == 6
+    with database.read() as tx:
+        for bad in ("", "x", "nonsense!", "AAAA"):
+            with pytest.raises(InvalidInput, match="no cursor"):
+                tx.experiments.search(cursor=bad)
+        for bad in (0, 1001):
+            with pytest.raises(InvalidInput, match="between 1 and 1000"):
+                tx.experiments.search(limit=bad)
+
+
+def test_a_search_of_one_model_uses_an_index(database, add):
+    """Also the scheduler's: at a million experiments nothing may read them all."""
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL reads small tables whole")
+    with database.read() as tx:
+        for condition in ("owner = 'x'", "protocol = 'x'", "status = 'x'", "intent = 'x'", "state = 'x' AND quota_group = 'g'"):
+            query = f"EXPLAIN QUERY PLAN SELECT * FROM experiments WHERE {condition} ORDER BY created DESC, id DESC LIMIT 10"
+            plan = str(tx.connection.exec_driver_sql(query).all())
+            assert "USING INDEX" in plan
+            assert "TEMP B-TREE" not in plan
