@@ -16,14 +16,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from hypothesis import settings
 
 from wichtel.store import Database
+
+if TYPE_CHECKING:
+    from wichtel.app import App
 
 # Other tests run beside these: how long an example takes says nothing.
 settings.register_profile("wichtel", deadline=None, print_blob=True)
@@ -47,7 +52,7 @@ class PostgresServer:
         if self._as:
             os.chown(self.folder, _NOBODY, _NOBODY)
         data, common = self.folder / "data", {"cwd": self.folder, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, **self._as}
-        initdb = [install / "bin/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        initdb = [install / "bin/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--wal-segsize=1"]
         subprocess.run(initdb, check=True, capture_output=True, **common)
         with (self.folder / "log").open("wb") as log:
             # What a killed process wrote is in the kernel's hands: tests of crashes need no fsync.
@@ -105,7 +110,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop it and delete its folder."""
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
         shutil.rmtree(self.folder)
 
@@ -113,7 +118,7 @@ class PostgresServer:
 def _die_with_parent() -> None:
     # PR_SET_PDEATHSIG: a test process that is killed leaves no server behind.
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")
@@ -159,3 +164,82 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database.open(database_url)
     yield opened
     opened.close()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A whole service in this process, listening on a port of its own."""
+
+    app: App
+    url: str
+    #: An admin's.
+    token: str
+    #: ``d.csv`` is a dataset with time column ``t``; ``plan`` is the folder of a model of it that trains at once.
+    folder: Path
+
+
+PLAN = """
+import numpy
+from wichtel import plan, tunable
+
+class Shares:
+    def fit(self, x, y):
+        self.shares_ = numpy.array([y[x[:, 0] == b].mean() if (x[:, 0] == b).any() else 0.5 for b in range(8)])
+    def predict(self, x):
+        return self.predict_proba(x)[:, 1] > 0.5
+    def predict_proba(self, x):
+        p = self.shares_[x[:, 0].astype(int)]
+        return numpy.stack([1 - p, p], axis=1)
+
+plan.metadata(primary_metric="auc", better="larger")
+plan.features([plan.Categorical("city", buckets=8), plan.Numeric("size")])
+weight = tunable.Int("weight", default=1, min=1, max=9)
+model = Shares()
+"""
+
+JOB = """
+[dataset]
+name = "d"
+label = "late"
+[windows]
+train = [2020-01-01T00:00:00Z, 2020-01-02T00:00:00Z]
+evaluation = [2020-01-02T00:00:00Z, 2020-01-03T00:00:00Z]
+holdout = [2020-01-03T00:00:00Z, 2020-01-04T00:00:00Z]
+"""
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests of a process; what they make in it needs names of their own."""
+    from wichtel.app import App
+    from wichtel.server import Background, listen
+    from wichtel.settings import load_settings
+
+    folder = tmp_path_factory.mktemp("service")
+    write_inputs(folder)
+    app = App(load_settings({"home": folder / "home", "workers": 1, "bootstrap_resamples": 100}))
+    try:
+        app.start()
+        token = app.access.initialise()
+        assert token is not None
+        socket = listen("127.0.0.1", 0)
+        with Background(app, socket):
+            yield Service(app, f"http://127.0.0.1:{socket.getsockname()[1]}", token, folder)
+    finally:
+        app.stop()
+
+
+def write_inputs(folder: Path) -> None:
+    """``d.csv`` and ``plan``."""
+    rows = [f"2020-01-0{1 + i // 144}T{i % 144 // 6:02}:{i % 6}0:00Z,c{i % 4},{i * 7 % 50},{int(i * i % 7 < 2 + i % 4)}" for i in range(3 * 144)]
+    (folder / "d.csv").write_text("\n".join(["t,city,size,late", *rows]) + "\n")
+    (folder / "plan").mkdir()
+    (folder / "plan/plan.py").write_text(PLAN)
+    (folder / "plan/job.toml").write_text(JOB)
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """A folder with ``d.csv`` and ``plan``, as `Service.folder` has them."""
+    write_inputs(tmp_path)
+    return tmp_path
