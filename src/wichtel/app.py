@@ -54,7 +54,6 @@ class App:
             executor_id=self.replica,
             graphs=[protocol.graph(services) for protocol in protocols().values()],
             handlers=self._listeners.handlers(),
-            on_failure=self._listeners.workflow_failed,
             poll_seconds=max(1.0, settings.poll_seconds),
             beat_seconds=settings.replica_heartbeat_seconds,
             dead_after_seconds=settings.replica_lost_seconds,

@@ -6,10 +6,10 @@ from wichtel.domain import ExperimentResult, ExperimentStatus
 from wichtel.store import Transaction
 from wichtel.workflows import WorkflowPort
 
-SCHEDULE = "experiments/schedule"
-LEASE = "experiments/lease"
-EXPIRE = "experiments/expire"
-CLEAN_UP = "experiments/clean-up"
+SCHEDULE = "schedule"
+LEASE = "lease"
+EXPIRE = "expire"
+CLEAN_UP = "clean-up"
 
 
 def enqueue_schedule(workflows: WorkflowPort, tx: Transaction, because: str) -> None:
