@@ -220,10 +220,9 @@ class _Finder(cst.CSTVisitor):
         # Only a pure chain: the qualified name of the outer call in `f(1)(2)` is that of `f`, too.
         if dotted(node.func) is not None and names & self.wanted:
             self.file.calls.append(node)
-            if len(names) > 1:
-                self._note(
-                    node, f"{dotted(node.func)} may also be {', '.join(sorted(names - self.wanted)) or 'another of them'} here; replaced."
-                )
+            others = ", ".join(sorted(names - self.wanted))
+            if others:
+                self._note(node, f"{dotted(node.func)} may also be {others} here; replaced.")
             for replaced in sorted(names & set(self.file.earlier.values())):
                 self._note(node, f"replaces the earlier replacement {replaced}, whose effect is lost.")
         elif names & {"getattr", "builtins.getattr"} and len(node.args) >= 2:
