@@ -177,6 +177,11 @@ def test_bad_targets(target):
         Intercept(target, "a:b")
 
 
+def test_a_file_that_would_not_come_back_as_it_was(apply):
+    with pytest.raises(PlanError, match=r"^plan\.py:3: cannot be edited without touching this line"):
+        apply("import keras\nkeras.layers.Embedding(1)\n\n    # odd\n")
+
+
 pieces = st.sampled_from(
     [
         "x = layers.Embedding(1, 2)\n",
