@@ -231,9 +231,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def write_inputs(folder: Path) -> None:
     """``d.csv`` and ``plan``."""
-    rows = [
-        f"2020-01-0{1 + i // 144}T{i % 144 // 6:02}:{i % 6}0:00Z,c{i % 4},{i * 7 % 50},{int(i * i % 7 < 2 + i % 4)}" for i in range(3 * 144)
-    ]
+    # One example every ten minutes, for three days.
+    times = (f"2020-01-0{1 + i // 144}T{i % 144 // 6:02}:{i % 6}0:00Z" for i in range(3 * 144))
+    rows = [f"{time},c{i % 4},{i * 7 % 50},{int(i * i % 7 < 2 + i % 4)}" for i, time in enumerate(times)]
     (folder / "d.csv").write_text("\n".join(["t,city,size,late", *rows]) + "\n")
     (folder / "plan").mkdir()
     (folder / "plan/plan.py").write_text(PLAN)

@@ -21,4 +21,4 @@ def one_of(kind: type[E], given: str | None, option: str) -> E | None:
     try:
         return kind(given.upper())
     except ValueError:
-        raise InvalidInput(f"there is no {given!r}.", where=option, hint=did_you_mean(given.upper(), kind)) from None
+        raise InvalidInput(f"there is no {given!r}.", where=option, hint=did_you_mean(given.upper(), map(str, kind))) from None

@@ -91,7 +91,7 @@ def show(here: Here, experiment: str, follow: Annotated[bool, FOLLOW] = False) -
         ],
     )
     if r is not None and r.diff:
-        here.out.say(f"What it changes: wichtel experiments diff {e.id}")
+        here.out.say(f"What it changes: wichtel experiments diff {e.id}{' --local' if here.local else ''}")
 
 
 @command(app, "steps")

@@ -103,7 +103,7 @@ class _Lines:
             if self._last.get(e.id) != now:
                 self._last[e.id] = now
                 what = f"{e.protocol} on {e.model}"
-                self._say(f"{e.id}  {what}: {now[0]}" + (f", {step}" if step else f". {e.cause}" if e.cause else ""))
+                self._say(f"{e.id}  {what}: {now[0]}" + (f", {step}" if step else ""))
 
 
 class _Live:

@@ -32,6 +32,10 @@ def serve(
     """The service, in one process, until ctrl-C. What is under way then goes on when it is started again."""
     settings = here.settings(host=host, port=port, roles=roles, workers=workers)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.log_level != "debug":
+        # What they tell at the level info is for those who look into them.
+        for chatty in ("alembic", "uvicorn"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     from wichtel.cli.local import build
     from wichtel.server import HomeLock, listen, write_token
     from wichtel.server import serve as serve_
