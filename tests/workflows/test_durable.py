@@ -155,6 +155,27 @@ def test_the_reaper_leaves_the_living_alone(db: Database, make: Callable[..., Wo
     one.stop()
 
 
+def test_one_that_was_taken_for_dead_by_mistake_does_no_harm(db: Database, make: Callable[..., Workflows]) -> None:
+    from dbos import DBOS
+
+    long = Long()
+    workflows = make("one", graphs=[long.graph()], poll_seconds=0.2)
+    workflows.start()
+    with db.transaction() as tx:
+        workflows.enqueue(tx, "long", "w1", {})
+    until(lambda: long.asked)
+    # What another replica's reaper would do. The workflow is then carried out twice at once, by the old owner and by the new one.
+    DBOS._recover_pending_workflows(["one"])
+    long.asked.clear()
+    time.sleep(1.0)
+    long.go.set()
+    until(lambda: ended(workflows, "w1"))
+    status = workflows.status("w1")
+    assert status is not None
+    assert (status.state, status.output) == ("SUCCEEDED", {"after": "w1/after"})
+    assert long.began == ["w1/submit", "w1/after"]
+
+
 def test_a_canceled_graph_begins_no_further_step(db: Database, make: Callable[..., Workflows]) -> None:
     began, go = [], threading.Event()
 
@@ -262,6 +283,20 @@ def test_one_process_starts_one(db: Database, make: Callable[..., Workflows]) ->
     two.stop()
     with pytest.raises(SystemFault, match="stopped"):
         two.status("w1")
+
+
+def test_a_start_that_fails_leaves_room_for_the_next(db: Database, make: Callable[..., Workflows], monkeypatch: pytest.MonkeyPatch) -> None:
+    workflows = make("one")
+
+    def refuse() -> None:
+        raise SystemFault("the database is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "transaction", refuse)
+        with pytest.raises(SystemFault, match="away"):
+            workflows.start()
+    workflows.start()
+    workflows.stop()
 
 
 def test_a_server_may_start_it_from_its_event_loop(db: Database, make: Callable[..., Workflows]) -> None:

@@ -14,6 +14,7 @@ neither polls nor handlers nor DBOS's bookkeeping.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import defaultdict
@@ -80,8 +81,10 @@ class Driver:
 
     def wake(self, workflow: str) -> None:
         """Poll the waiting steps of `workflow` now. From any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, workflow)
+        if self._loop is not None:
+            # A loop that has just been closed has nobody to wake.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake, workflow)
 
     def _wake(self, workflow: str) -> None:
         for event in self._waiting.get(workflow, ()):

@@ -110,27 +110,29 @@ class Workflows:
             return
         if not _STARTED.acquire(blocking=False):
             raise SystemFault("this process carries out workflows already.", hint="Stop the other Workflows first.")
-        if self._client is None:
-            self._client = self._open()
-        roles, beat_seconds = self._heartbeat_args
-        self._heartbeat = Heartbeat(self._db, self._executor_id, roles, beat_seconds=beat_seconds, reap=self.reap)
-        # Before any work, so that nobody takes it for the work of the dead.
-        self._heartbeat.beat()
-        self._driver = Driver(
-            self._graphs,
-            self._history,
-            threads=self._threads,
-            poll_seconds=self._poll_seconds,
-            backoff_seconds=self._backoff_seconds,
-        )
-        # In a thread of its own: in one that has an event loop (a server's), DBOS would put the workflows on that loop.
         try:
+            if self._client is None:
+                self._client = self._open()
+            roles, beat_seconds = self._heartbeat_args
+            self._driver = Driver(
+                self._graphs,
+                self._history,
+                threads=self._threads,
+                poll_seconds=self._poll_seconds,
+                backoff_seconds=self._backoff_seconds,
+            )
+            self._heartbeat = Heartbeat(self._db, self._executor_id, roles, beat_seconds=beat_seconds, reap=self.reap)
+            # Before any work, so that nobody takes it for the work of the dead.
+            self._heartbeat.beat()
+            # In a thread of its own: in one that has an event loop (a server's), DBOS would put the workflows on that loop.
             with ThreadPoolExecutor(1) as aside:
                 aside.submit(self._launch, self._driver).result()
+            self._heartbeat.start()
         except BaseException:
+            if self._driver is None:
+                _STARTED.release()
             self.stop()
             raise
-        self._heartbeat.start()
 
     def _launch(self, driver: Driver) -> None:
         from dbos import DBOS

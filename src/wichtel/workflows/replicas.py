@@ -44,8 +44,12 @@ class Heartbeat:
 
     def forget(self) -> None:
         """Strike this replica off: others may take over at once."""
-        with self._db.transaction() as tx:
-            tx.replicas.forget(self._replica)
+        try:
+            with self._db.transaction() as tx:
+                tx.replicas.forget(self._replica)
+        except SystemFault as error:
+            # The others will find out by its silence.
+            log.warning("could not strike off %s: %s", self._replica, error)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._beat_seconds):
