@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wichtel.domain import RunSpec
+from wichtel.domain import Measurement, RunSpec, SystemFault
 from wichtel.store import Database, GroupCommit
 
 
@@ -75,7 +75,7 @@ def in_memory():
     database.close()
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["ok", "raise", "break"])), max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["ok", "raise", "break", "dangle"])), max_size=40))
 def test_what_is_applied_is_what_was_answered(in_memory, writes):
     database = in_memory
     with database.transaction() as tx:
@@ -87,6 +87,9 @@ def test_what_is_applied_is_what_was_answered(in_memory, writes):
             raise KeyError(name)
         if how == "break":
             tx.connection.exec_driver_sql("INSERT INTO nowhere VALUES (1)")
+        if how == "dangle":
+            # Refused only at the commit: there is no such run.
+            tx.measurements.add_many([Measurement(run="nobody's", attempt=1, step=1, metrics={})])
         return added
 
     with GroupCommit(database) as group:
@@ -102,11 +105,13 @@ def test_what_is_applied_is_what_was_answered(in_memory, writes):
     assert answered == expected
     for (_, how), future in zip(writes, futures, strict=True):
         assert (future.exception() is None) == (how == "ok")
+        if how in ("break", "dangle"):
+            assert isinstance(future.exception(), SystemFault)
 
 
 WRITER = """
 import sys
-from wichtel.domain import RunSpec
+from wichtel.domain import Measurement, RunSpec, SystemFault
 from wichtel.store import Database, GroupCommit
 group = GroupCommit(Database.open(sys.argv[1]))
 def told(name):

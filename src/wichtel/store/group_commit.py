@@ -27,8 +27,9 @@ class _Write:
 class GroupCommit:
     """One thread that applies writes in the order in which they were submitted, as many in one transaction as have gathered.
 
-    A write that raises is undone alone; the others of its batch are applied. For that the batch is run again, each write for itself, so
-    a write may be *called* twice, though it is applied once: it must do nothing but write to the transaction that it is given.
+    A write that raises is undone alone; the others of its batch are applied. For that the writes of the batch are called again, each in
+    a transaction of its own, since some refusals come only at the commit. So a write may be *called* twice, though it is applied once: it
+    must do nothing but write to the transaction that it is given.
     """
 
     def __init__(self, database: Database) -> None:
@@ -94,29 +95,8 @@ class GroupCommit:
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
             else:
-                self._apply_each(batch)
+                for write in batch:
+                    self._apply([write])
             return
         for write, result in zip(batch, results, strict=True):
             write.future.set_result(result)
-
-    def _apply_each(self, batch: list[_Write]) -> None:
-        results: list[Any] = []
-        errors: list[BaseException | None] = []
-        try:
-            with self._database.transaction() as tx:
-                for write in batch:
-                    try:
-                        with tx.savepoint():
-                            results.append(write.apply(tx))
-                        errors.append(None)
-                    except BaseException as error:  # noqa: BLE001 -- as above
-                        results.append(None)
-                        errors.append(error)
-        except BaseException as error:  # noqa: BLE001 -- as above; the commit itself failed, so none is applied
-            errors = [*(earlier or error for earlier in errors), *[error] * (len(batch) - len(errors))]
-            results = [None] * len(batch)
-        for write, result, failure in zip(batch, results, errors, strict=True):
-            if failure is None:
-                write.future.set_result(result)
-            else:
-                write.future.set_exception(failure)

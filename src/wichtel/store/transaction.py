@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -41,20 +40,8 @@ class Transaction:
         found: datetime = self.connection.execute(sa.select(sa.func.now())).scalar_one()
         return found.astimezone(UTC)
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """If an exception leaves the block, undo what was done in it, and no more."""
-        mark, calls = self.events.mark(), len(self._after_commit)
-        try:
-            with self.connection.begin_nested():
-                yield
-        except BaseException:
-            self.events.reset(mark)
-            del self._after_commit[calls:]
-            raise
-
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Have `call` made once this transaction has committed, in its thread; never if it does not commit."""
+        """Have `call` made once this transaction has committed, in its thread; never if it does not commit. It must not raise."""
         self._after_commit.append(call)
 
     def committed(self) -> None:
