@@ -92,3 +92,31 @@ def test_tpe_keeps_away_from_what_fails():
 def test_nothing_is_said_and_nothing_warned(capfd):
     suite.check_legal(suite.registered()["tpe"])
     assert capfd.readouterr() == ("", "")
+
+
+class _Point:
+    def __init__(self, name, value, load):
+        self.name, self.value, self.load = name, value, load
+
+
+def test_a_broken_plug_in_is_named_and_harms_no_other(monkeypatch):
+    from wichtel.tuning import registry
+
+    real = registry.entry_points(group=registry.SEARCHERS)
+
+    def broken():
+        raise ImportError("no module named 'nowhere'")
+
+    points = [*real, _Point("odd", "nowhere:Odd", broken), _Point("null", "nowhere:Null", lambda: lambda problem: None)]
+    points.append(_Point("random", "nowhere:Thief", broken))
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    registry._registered.cache_clear()
+    try:
+        problem = suite.problem(suite.SPACES["floats"])
+        with pytest.raises(InvalidInput, match=r"searcher 'odd' \(nowhere:Odd\): it does not load: ImportError: no module named"):
+            make_searcher(Algorithm(name="odd"), problem)
+        with pytest.raises(InvalidInput, match="has no sample"):
+            make_searcher(Algorithm(name="null"), problem)
+        assert len(make_searcher(Algorithm(name="random"), problem).sample(2)) == 2
+    finally:
+        registry._registered.cache_clear()

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
 
 from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, StudySpec, StudyState, SystemFault, Trial, UserError
@@ -37,6 +38,7 @@ class StudyHost:
         self._commit = GroupCommit(db)
         self._lock = threading.Lock()
         self._loops: dict[str, StudyLoop] = {}
+        self._batch: _Batch | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="wichtel-studies", daemon=True)
 
@@ -112,10 +114,21 @@ class StudyHost:
             return trials, runs, [m for run_id in left for m in tx.measurements.of_run(run_id)]
 
     def _write(self, study_id: str, trial: Trial) -> Future[None]:
-        future = self._commit.submit(lambda tx: tx.trials.put_many([trial]))
-        # Not lost: what is not written is read from its run when the study is resumed.
-        future.add_done_callback(lambda done: _report(done, trial))
-        return future
+        with self._lock:
+            batch = self._batch
+            if batch is None:
+                batch = self._batch = _Batch()
+                batch.future = self._commit.submit(partial(self._put, batch))
+                # Not lost: what is not written is read from its run when the study is resumed.
+                batch.future.add_done_callback(lambda done: _report(done, study_id))
+            batch.trials.append(trial)
+            return batch.future
+
+    def _put(self, batch: _Batch, tx: Transaction) -> None:
+        with self._lock:
+            if self._batch is batch:
+                self._batch = None
+        tx.trials.put_many(batch.trials)
 
     def _done(self, study_id: str, state: StudyState, reason: str) -> None:
         def write(tx: Transaction) -> None:
@@ -178,7 +191,15 @@ class StudyHost:
                 tx.studies.set_state(spec.id, StudyState.FAILED, str(error))
 
 
-def _report(done: Future[None], trial: Trial) -> None:
+@dataclass(slots=True)
+class _Batch:
+    """Trials written by one statement: those that end while the database is busy with others."""
+
+    trials: list[Trial] = field(default_factory=list)
+    future: Future[None] = field(default_factory=Future)
+
+
+def _report(done: Future[None], study_id: str) -> None:
     error = done.exception()
     if error is not None:
-        _log.error("trial %s could not be written: %s", trial.run, error)
+        _log.error("trials of study %s could not be written: %s", study_id, error)

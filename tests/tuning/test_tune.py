@@ -1,0 +1,326 @@
+"""`wt.tune` with real worker processes and real SQLite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import wichtel as wt
+from wichtel.domain import Algorithm, InvalidInput, RunState, UserError
+from wichtel.store import Database
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+SPACE = {"x": wt.Float(-3, 3), "n": wt.Int(0, 5)}
+
+
+def train(x, n, report, seed, trial, checkpoint_path, resume, scale=1.0):
+    assert isinstance(seed, int)
+    assert checkpoint_path.is_dir()
+    assert resume is False
+    for step in range(3):
+        report(step=step, loss=scale * (x - 1) ** 2 + n + 1 / (step + 1))
+    return {"loss": scale * (x - 1) ** 2 + n, "number": trial}
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_a_search_finds_what_is_good(engine):
+    study = wt.tune(train, SPACE, minimize="loss", trials=25, workers=2, engine=engine, seed=1)
+    assert study.reason == "all 25 trials are done"
+    assert [t.number for t in study.trials] == list(range(25))
+    assert [t.metrics["number"] for t in study.trials] == list(range(25))
+    assert study.best_value == min(t.metrics["loss"] for t in study.trials) < 1.5
+    assert study.best_config == study.best.config
+    assert not list(Path.cwd().iterdir()), "a study without a name leaves nothing behind"
+
+
+def test_lambdas_and_closures_travel():
+    offset = 2
+    study = wt.tune(lambda x: (x - offset) ** 2, {"x": wt.Float(0, 4)}, minimize="loss", trials=6, searcher="random")
+    assert all(t.metrics == {"loss": pytest.approx((t.config["x"] - 2) ** 2)} for t in study.trials)
+
+
+def test_an_inline_function_is_the_callers_own():
+    seen = []
+    wt.tune(lambda x: seen.append(x) or x, {"x": wt.Float(0, 1)}, minimize="loss", trials=4, engine="inline", searcher="random")
+    assert len(seen) == 4
+
+
+def test_the_same_call_gives_the_same_result_with_one_worker():
+    def run(seed):
+        return [t.config for t in wt.tune(train, SPACE, minimize="loss", trials=15, engine="inline", seed=seed).trials]
+
+    assert run(3) == run(3) != run(4)
+
+
+def test_bad_trials_are_stopped_and_say_why():
+    def slow(quality, report):
+        for step in range(10):
+            report(step=step, accuracy=quality * (step + 1) / 10)
+        return quality
+
+    order = [{"quality": q} for q in (0.9, 0.8, 0.85, 0.7, 0.1, 0.95)]
+    study = wt.tune(
+        slow, {"quality": wt.Float(0, 1)}, maximize="accuracy", trials=6, engine="inline", pruner=Algorithm(name="median"), enqueue=order
+    )
+    states = [t.state for t in study.trials]
+    assert states == [RunState.SUCCEEDED] * 4 + [RunState.STOPPED, RunState.SUCCEEDED]
+    assert study.trials[4].metrics == {"accuracy": pytest.approx(0.01)}
+    assert "median" in study.trials[4].reason
+    assert study.best_config == {"quality": 0.95}
+
+
+def test_a_stopped_trial_in_a_worker_ends_soon():
+    def slow(quality, report):
+        for step in range(200):
+            time.sleep(0.01)
+            report(step=step, accuracy=quality)
+
+    order = [{"quality": q} for q in (0.9, 0.1)]
+    pruner = Algorithm(name="median", options={"min_trials": 1})
+    began = time.monotonic()
+    study = wt.tune(slow, {"quality": wt.Float(0, 1)}, maximize="accuracy", trials=2, pruner=pruner, enqueue=order)
+    assert [t.state for t in study.trials] == [RunState.SUCCEEDED, RunState.STOPPED]
+    assert study.trials[1].metrics == {"accuracy": 0.1}
+    assert study.trials[1].ended - study.trials[1].started < (study.trials[0].ended - study.trials[0].started) / 2
+    assert time.monotonic() - began < 60
+
+
+def test_a_failing_trial_keeps_its_traceback_and_the_study_goes_on():
+    def sometimes(n):
+        if n == 3:
+            raise ValueError("three is bad")
+        if n == 4:
+            return float("nan")
+        return n
+
+    study = wt.tune(sometimes, {"n": wt.Int(0, 4)}, minimize="loss", searcher="grid", workers=2)
+    failed = {t.config["n"]: t for t in study.trials if t.state is RunState.FAILED}
+    assert set(failed) == {3, 4}
+    assert "three is bad" in failed[3].reason.partition("\n")[0]
+    assert "in sometimes" in failed[3].reason
+    assert failed[4].reason == "its loss is nan"
+    assert study.best_config == {"n": 0}
+
+
+def test_when_most_trials_fail_the_study_fails_with_the_cause():
+    def never(x):
+        raise RuntimeError("no such file: data.csv")
+
+    with pytest.raises(UserError, match=r"trials failed; the last: .*no such file: data.csv") as caught:
+        wt.tune(never, {"x": wt.Float(0, 1)}, minimize="loss", trials=50, workers=2)
+    assert "in never" in caught.value.hint
+
+
+def test_a_worker_that_exits_costs_its_trial_only():
+    def exits(n):
+        if n == 1:
+            os._exit(3)
+        return n
+
+    study = wt.tune(exits, {"n": wt.Int(0, 3)}, minimize="loss", searcher="grid", trials=4, workers=2)
+    assert [t.state for t in study.trials] == [RunState.SUCCEEDED, RunState.FAILED, RunState.SUCCEEDED, RunState.SUCCEEDED]
+
+
+def test_a_trial_that_takes_too_long_fails():
+    def hangs(n):
+        if n == 1:
+            time.sleep(600)
+        return n
+
+    study = wt.tune(hangs, {"n": wt.Int(0, 2)}, minimize="loss", searcher="grid", trials=3, workers=2, timeout_seconds=1)
+    assert [t.state for t in study.trials] == [RunState.SUCCEEDED, RunState.FAILED, RunState.SUCCEEDED]
+    assert "1 s" in study.trials[1].reason
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (lambda lr: lr, {"space": {"lrr": wt.Float(0, 1)}}, "nobody provides its parameter 'lr'.*Did you mean 'lrr'"),
+        (lambda x, reprot: x, {}, "nobody provides its parameter 'reprot'.*Did you mean 'report'"),
+        (lambda y=1: y, {}, "the space has 'x', which it does not take"),
+        (lambda x, /: x, {}, "cannot be given by name"),
+        (lambda a, x: x, {"space": {"a": wt.Bool(), "x": wt.Float(0, 1, when={"a": [True]})}}, "Give it a default"),
+        (3, {}, "is not a function"),
+        (lambda x: x, {"minimize": None}, "say what is better"),
+        (lambda x: x, {"maximize": "accuracy"}, "say what is better"),
+        (lambda x: x, {"searcher": "tpee"}, "Did you mean 'tpe'"),
+        (lambda x: x, {"searcher": 7}, "is no searcher"),
+        (lambda x: x, {"pruner": "asah"}, "Did you mean 'asha'"),
+        (lambda x: x, {"engine": "locl"}, "Did you mean 'local'"),
+        (lambda x: x, {"trials": 0}, "0 trials"),
+        (lambda x: x, {"enqueue": [{"x": 9.0}]}, "outside"),
+        (lambda x: x, {"space": {"x": 1.0}}, "is not a parameter"),
+    ],
+)
+def test_mistakes_are_said_before_anything_starts(function, options, message):
+    arguments = {"space": {"x": wt.Float(0, 1)}, "minimize": "loss", "engine": "inline"} | options
+    with pytest.raises(UserError, match=message):
+        wt.tune(function, **arguments)
+
+
+def test_what_cannot_be_sent_is_named():
+    lock = __import__("threading").Lock()
+    with pytest.raises(InvalidInput, match=r"cannot be sent to workers.*lock.*Make or open it inside the function"):
+        wt.tune(lambda x: lock and x, {"x": wt.Float(0, 1)}, minimize="loss")
+
+
+def test_a_result_that_is_no_metric():
+    with pytest.raises(UserError, match="returned 'good'"):
+        wt.tune(lambda x: "good", {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline")
+
+
+def test_the_result_shows_itself():
+    study = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=3, engine="inline", searcher="random", name="a/b <c>")
+    assert repr(study).startswith("<study 'a/b <c>': 3 trials (3 succeeded); all 3 trials are done; best loss 0.")
+    assert "<td>" in study._repr_html_()
+    assert "&lt;c&gt;" in study._repr_html_()
+    frame = study.to_dataframe()
+    assert list(frame["loss"]) == [t.metrics["loss"] for t in study.trials]
+    assert list(frame["config.x"]) == [t.config["x"] for t in study.trials]
+
+
+def test_progress_on_request(capfd):
+    wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline", searcher="random")
+    assert capfd.readouterr() == ("", "")
+    wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline", searcher="random", progress=True)
+    assert len(capfd.readouterr().err.splitlines()) == 2
+
+
+def test_own_searchers_and_pruners():
+    class Halving:
+        def __init__(self, problem):
+            self.x = 1.0
+
+        def sample(self, n):
+            from wichtel.tuning import Suggestion
+
+            self.x /= 2
+            return [Suggestion(config={"x": self.x})]
+
+        def update(self, results):
+            pass
+
+    study = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=4, engine="inline", searcher=Halving)
+    assert [t.config["x"] for t in study.trials] == [0.5, 0.25, 0.125, 0.0625]
+
+
+# A study with a name
+
+
+def test_a_finished_study_is_not_run_again():
+    calls = []
+
+    def run(**changes):
+        options = {"minimize": "loss", "trials": 3, "engine": "inline", "searcher": "random", "name": "again"} | changes
+        return wt.tune(lambda x: calls.append(x) or x, options.pop("space", {"x": wt.Float(0, 1)}), **options)
+
+    first = run()
+    assert run().trials == first.trials
+    assert len(calls) == 3
+    for changes in ({"seed": 1}, {"searcher": "tpe"}, {"space": {"x": wt.Float(0, 2)}}, {"minimize": None, "maximize": "loss"}):
+        with pytest.raises(InvalidInput, match="Choose another name"):
+            run(**changes)
+
+
+SCRIPT = """
+import os, sys, time
+import wichtel as wt
+
+def train(x, n, trial):
+    with open("executed", "a") as log:
+        log.write(f"{trial}\\n")
+    time.sleep(0.05)
+    return (x - 1) ** 2 + n
+
+if __name__ == "__main__":
+    study = wt.tune(train, {"x": wt.Float(-3, 3), "n": wt.Int(0, 5)}, minimize="loss", trials=24, searcher=sys.argv[1],
+                    workers=int(sys.argv[2]), name="kill", seed=5)
+    for t in study.trials:
+        print(t.number, t.state, t.config, t.metrics["loss"])
+"""
+
+
+def _start(folder, searcher, workers):
+    folder.mkdir(exist_ok=True)
+    (folder / "script.py").write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, "script.py", searcher, str(workers)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _finish(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def _trials(folder):
+    path = folder / ".wichtel" / "studies" / "kill" / "study.db"
+    if not path.exists():
+        return []
+    db = Database.open(f"sqlite:///{path}")
+    try:
+        with db.read() as tx:
+            return tx.trials.of_study("kill")
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize(("searcher", "workers"), [("random", 1), ("random", 2), ("tpe", 1)])
+def test_a_killed_study_resumes_and_ends_as_an_undisturbed_one(tmp_path, searcher, workers):
+    undisturbed = _finish(_start(tmp_path / "calm", searcher, workers))
+    folder = tmp_path / "killed"
+    finished_before = set()
+    for enough in (3, 12):
+        process = _start(folder, searcher, workers)
+        deadline = time.monotonic() + 60
+        executed = folder / "executed"
+        while not (executed.exists() and len(set(executed.read_text().split())) >= enough):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        finished_before |= {t.number for t in _trials(folder)}
+    assert finished_before
+    times = executed.read_text().split()
+    assert _finish(_start(folder, searcher, workers)) == undisturbed
+    again = executed.read_text().split()[len(times) :]
+    assert not finished_before & {int(n) for n in again}, "a finished trial was run again"
+    assert {int(n) for n in times + again} == set(range(24))
+
+
+def test_one_process_at_a_time(tmp_path):
+    process = _start(tmp_path / "one", "random", 1)
+    while not (tmp_path / "one" / "executed").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    second = _start(tmp_path / "one", "random", 1)
+    _, err = second.communicate(timeout=60)
+    assert "another process is running the study 'kill'" in err
+    process.kill()
+    process.communicate()
+
+
+def test_an_interrupted_study_can_be_resumed(tmp_path):
+    process = _start(tmp_path / "ctrl-c", "random", 2)
+    while not (tmp_path / "ctrl-c" / "executed").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert len(_trials(tmp_path / "ctrl-c")) < 24
+    assert len(_finish(_start(tmp_path / "ctrl-c", "random", 2)).splitlines()) == 24
