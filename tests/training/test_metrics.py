@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from wichtel.domain import InvalidInput
-from wichtel.training import METRICS, Scorer
+from wichtel.training import METRICS, FunctionScorer, Scorer
 from wichtel.training.metrics import BINARY, REGRESSION, quality
 
 
@@ -92,3 +92,10 @@ def test_a_thousand_resamples_are_quick() -> None:
     values = [scorer.value(weights) for _ in range(100)]
     print(f"\n1,000 resamples of 30,000 examples: {10 * (time.perf_counter() - start):.2f} s")
     assert len(set(values)) == 1
+
+
+def test_a_metric_of_the_plan_is_resampled_by_repeating_examples() -> None:
+    labels, scores, weights = examples(3, 50, ties=False)
+    own = FunctionScorer(lambda y, s: float(np.abs(y - s).mean()), labels, scores)
+    assert own.value() == pytest.approx(Scorer("mae", labels, scores).value())
+    assert own.value(weights) == pytest.approx(Scorer("mae", labels, scores).value(weights))

@@ -8,7 +8,7 @@ declare it in the entry-point group ``wichtel.trainers``.
 
 from wichtel.training.datasets import ingest
 from wichtel.training.fits import check_fits
-from wichtel.training.metrics import METRICS, Scorer, metric_catalogue
+from wichtel.training.metrics import METRICS, FunctionScorer, Scorer, metric_catalogue
 from wichtel.training.reader import DatasetReader, Examples
 from wichtel.training.trainer import Task, Trained, Trainer, make_trainer, trainer_names
 
@@ -16,6 +16,7 @@ __all__ = [
     "METRICS",
     "DatasetReader",
     "Examples",
+    "FunctionScorer",
     "Scorer",
     "Task",
     "Trained",

@@ -161,7 +161,8 @@ class _Checkpoint:
         self._state = state
         #: A checkpoint of other examples or another model is no use.
         self._identity = [*identity, [list(v.shape) for v in state]]
-        self._saved = time.monotonic()
+        # The first slice is kept at once: it shows that the place can be written.
+        self._saved = -CHECKPOINT_SECONDS
 
     def save(self, progress: _Progress) -> None:
         if time.monotonic() - self._saved < CHECKPOINT_SECONDS:
