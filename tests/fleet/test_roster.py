@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -342,13 +341,6 @@ def test_whatever_dies_and_whatever_comes_late_each_run_ends_once(data: st.DataO
 
 def replace_epoch(assign: Assign, epoch: int) -> Assign:
     return Assign(assign.run, assign.attempt, epoch, assign.entry, assign.payload)
-
-
-def test_a_run_is_saved_before_more_is_done_with_it() -> None:
-    world = World(seats=1)
-    world.add(make_run())
-    assert world.states["a"] == [RunState.PENDING, RunState.RUNNING]
-    assert replace(world.roster.jobs["a"].run).attempt == 1
 
 
 @pytest.mark.parametrize("version", [0, 99])

@@ -206,6 +206,8 @@ class Leadership:
 
     def _on_gone(self, worker: str, reason: str) -> None:
         self._links.pop(worker, None)
+        job = self.roster.job_of(worker)
+        paths.keep_log(self._state_dir, worker, *((job.id, job.run.attempt) if job else ("", 0)))
         if not self._links:
             self._no_links.set()
         self.roster.gone(worker, reason)

@@ -31,3 +31,16 @@ def log_path(state_dir: Path, run: str, attempt: int) -> Path:
 def worker_log_path(state_dir: Path, worker: str) -> Path:
     """The file that a worker writes to now; it is given the attempt's name when that ends."""
     return state_dir / "workers" / f"{safe(worker)}.log"
+
+
+def keep_log(state_dir: Path, worker: str, run: str, attempt: int) -> None:
+    """A worker is gone: what it wrote last is the log of the attempt it was at, if any (`run` not empty)."""
+    path = worker_log_path(state_dir, worker)
+    if not path.exists():
+        return
+    if run and path.stat().st_size:
+        log = log_path(state_dir, run, attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(log)
+    else:
+        path.unlink()

@@ -217,6 +217,11 @@ class Roster:
 
     # Workers
 
+    def job_of(self, worker: str) -> Job | None:
+        """What the worker is at."""
+        seat = self._workers.get(worker)
+        return seat.job if seat else None
+
     def hear(self, worker: str, message: ToController) -> None:
         """Take in what a worker said."""
         seat = self._workers.get(worker)

@@ -1,5 +1,4 @@
 """Functions for runs, each with one habit, good or bad: for tests of engines."""
-# ruff: noqa: ARG001 - a run's function is called with a payload and a context whether it needs them or not
 
 from __future__ import annotations
 
@@ -76,7 +75,9 @@ def exits(payload: dict[str, Any], context: RunContext) -> NoReturn:
 
 
 def vanishes(payload: dict[str, Any], context: RunContext) -> int:
-    """Call ``os._exit``, until attempt `until`; return the attempt."""
+    """Print `text`, if given, and call ``os._exit``, until attempt `until`; return the attempt."""
+    if "text" in payload:
+        print(payload["text"])  # noqa: T201
     if context.attempt < payload.get("until", 1_000_000):
         os._exit(7)
     return context.attempt

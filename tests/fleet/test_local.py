@@ -1,0 +1,264 @@
+"""What only processes do: they die, hang, eat memory, leave children behind, and print."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from wichtel.domain import InvalidInput, NotFound, Resources, RetryPolicy, Run, RunSpec, RunState
+from wichtel.fleet import FleetSettings, LocalEngine, log_path, open_engine
+from wichtel.testing.engines import Fleet
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with Fleet(LocalEngine(2), tmp_path) as fleet:
+        yield fleet
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pid_of(worker: str) -> int:
+    """The process that was started under this name."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and f"--name={worker}\0" in (entry / "cmdline").read_text():
+                return int(entry.name)
+    raise AssertionError(f"there is no worker {worker}")
+
+
+def mark(path: Path) -> list[int]:
+    """The process numbers that a run wrote there."""
+    until(lambda: path.exists() and path.read_text() != "")
+    return [int(word) for word in path.read_text().split()]
+
+
+def test_a_worker_killed_in_the_middle_the_run_is_done_once_by_attempt_two(fleet: Fleet, tmp_path: Path) -> None:
+    spec = fleet.spec("sleeps", seconds=0.5, mark=str(tmp_path / "mark"))
+    fleet.controller.submit([spec])
+    (pid,) = mark(tmp_path / "mark")
+    os.kill(pid, signal.SIGKILL)
+    (run,) = fleet.wait([spec.id])
+    assert (run.state, run.attempt, run.result) == (RunState.SUCCEEDED, 2, 2)
+    assert run.error is None
+    assert len(fleet.listener.ends) == 1
+    with fleet.database.read() as tx:
+        assert "worker.lost" in [event.kind for event in tx.events.since(0)]
+
+
+def test_workers_killed_again_and_again_each_run_ends_once(fleet: Fleet) -> None:
+    specs = [fleet.spec("curve", n, steps=10, seconds=0.01, options={"retry": RetryPolicy(max_attempts=50)}) for n in range(30)]
+    fleet.controller.submit(specs)
+    done = fleet.listener.all_ended(spec.id for spec in specs)
+    kills = 0
+    while not done.wait(0.15) and kills < 6:
+        busy = [run.worker for run in map(fleet.stored, (spec.id for spec in specs)) if run.state is RunState.RUNNING]
+        for worker in busy[:1]:
+            os.kill(pid_of(worker), signal.SIGKILL)
+            kills += 1
+    assert done.wait(40)
+    assert sorted(run.spec.id for run in fleet.listener.ends) == sorted(spec.id for spec in specs)
+    assert {run.result for run in fleet.listener.ends} == {9}
+
+
+def test_a_run_that_kills_its_workers_is_given_up(fleet: Fleet) -> None:
+    vanished, killed, after = fleet.run(
+        fleet.spec("vanishes", options={"retry": RetryPolicy(max_attempts=2)}), fleet.spec("killed", until=2), fleet.spec("echo")
+    )
+    assert (vanished.state, vanished.attempt) == (RunState.FAILED, 2)
+    assert vanished.error is not None
+    assert vanished.error["code"] == "worker_lost"
+    assert "exit code 7" in vanished.error["message"]
+    assert (killed.state, killed.result) == (RunState.SUCCEEDED, 2)
+    assert after.state is RunState.SUCCEEDED
+
+
+def test_a_run_goes_on_from_its_checkpoint(fleet: Fleet) -> None:
+    (run,) = fleet.run(fleet.spec("checkpoints", to=5, vanish=3))
+    assert run.result == [True, 3, 5]
+    until(lambda: not any((fleet.folder / "fleet" / "checkpoints").iterdir()))
+
+
+def test_a_hanging_run_is_canceled_by_force(fleet: Fleet, tmp_path: Path) -> None:
+    spec = fleet.spec("sleeps", seconds=600, mark=str(tmp_path / "mark"))
+    fleet.controller.submit([spec])
+    (pid,) = mark(tmp_path / "mark")
+    assert fleet.controller.cancel(spec.id, "it hangs").result(5)
+    (run,) = fleet.wait([spec.id])
+    assert (run.state, run.error) == (RunState.CANCELED, {"message": "it hangs"})
+    assert not alive(pid)
+    assert fleet.controller.cancel(spec.id, "again").result(5) is False
+
+
+def test_a_run_over_its_time_fails_also_in_native_code(fleet: Fleet, tmp_path: Path) -> None:
+    (run,) = fleet.run(fleet.spec("seizes", seconds=600, mark=str(tmp_path / "mark"), options={"timeout_seconds": 0.3}))
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert "limit of 0.3 s" in run.error["message"]
+
+
+def test_a_silent_worker_is_replaced(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(1), tmp_path, heartbeat_timeout_seconds=1.0) as fleet:
+        (run,) = fleet.run(fleet.spec("seizes", seconds=600, mark=str(tmp_path / "mark"), options={"retry": RetryPolicy(max_attempts=1)}))
+        assert run.state is RunState.FAILED
+        assert run.error is not None
+        assert run.error["code"] == "worker_lost"
+
+
+def test_a_run_that_takes_too_much_memory_fails_and_says_so(fleet: Fleet) -> None:
+    limit = Resources(memory_bytes=150 * 2**20)
+    hog, modest = fleet.run(
+        fleet.spec("hogs", 1, bytes=400 * 2**20, options={"resources": limit}),
+        fleet.spec("hogs", 2, bytes=2**24, options={"resources": limit}),
+    )
+    assert hog.state is RunState.FAILED
+    assert hog.attempt == 1
+    assert hog.error is not None
+    assert "more than its limit of 150 MiB" in hog.error["message"]
+    assert modest.state is RunState.SUCCEEDED
+
+
+def test_children_left_behind_die_with_a_worker_that_vanishes(fleet: Fleet, tmp_path: Path) -> None:
+    spec = fleet.spec("forks", mark=str(tmp_path / "mark"), vanish=True, options={"retry": RetryPolicy(max_attempts=1)})
+    (run,) = fleet.run(spec)
+    assert run.state is RunState.FAILED
+    children = mark(tmp_path / "mark")
+    assert len(children) == 2
+    until(lambda: not any(alive(pid) for pid in children))
+
+
+def test_children_left_behind_die_when_the_controller_stops(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(1), tmp_path) as fleet:
+        (run,) = fleet.run(fleet.spec("forks", mark=str(tmp_path / "mark")))
+        assert run.state is RunState.SUCCEEDED
+        assert all(alive(pid) for pid in mark(tmp_path / "mark"))
+    until(lambda: not any(alive(pid) for pid in mark(tmp_path / "mark")))
+
+
+def test_a_forked_child_that_returns_does_not_speak_for_the_worker(fleet: Fleet) -> None:
+    (run,) = fleet.run(fleet.spec("forks_and_returns"))
+    assert run.result == "parent"
+    (after,) = fleet.run(fleet.spec("echo"))
+    assert after.state is RunState.SUCCEEDED
+
+
+def test_megabytes_of_prints_are_cut_off(fleet: Fleet) -> None:
+    loud, quiet = fleet.run(fleet.spec("prints", bytes=8 * 2**20), fleet.spec("echo"))
+    assert (loud.state, quiet.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    log = log_path(fleet.folder / "fleet", loud.spec.id, 1)
+    assert log.stat().st_size < 2**20 + 200
+    assert "cut off here" in log.read_text()[-100:]
+    assert not log_path(fleet.folder / "fleet", quiet.spec.id, 1).exists()
+
+
+def test_what_a_lost_worker_printed_is_kept(fleet: Fleet) -> None:
+    spec = fleet.spec("vanishes", text="last words", options={"retry": RetryPolicy(max_attempts=1)})
+    fleet.run(spec)
+    assert log_path(fleet.folder / "fleet", spec.id, 1).read_text() == "last words\n"
+
+
+def test_workers_are_warm(fleet: Fleet) -> None:
+    fleet.run(*(fleet.spec("nothing", n) for n in range(200)))
+    assert len({run.worker for run in fleet.listener.ends}) <= 2
+
+
+def test_a_run_takes_the_cores_it_asks_for(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(2, capacity=Resources(cpus=2)), tmp_path) as fleet:
+        runs = fleet.run(*(fleet.spec("sleeps", n, seconds=0.1, options={"resources": Resources(cpus=2)}) for n in range(3)))
+        assert len({run.worker for run in runs}) == 1
+        (never,) = fleet.run(fleet.spec("nothing", options={"resources": Resources(cpus=3)}))
+        assert never.state is RunState.FAILED
+
+
+def test_what_another_process_wrote_is_run_and_canceled(fleet: Fleet) -> None:
+    hanging = fleet.spec("sleeps", seconds=600)
+    with fleet.database.transaction() as tx:
+        tx.runs.add_many([fleet.spec("echo"), hanging])
+    fleet.controller.nudge()
+    fleet.wait(["test/echo/0"])
+    with fleet.database.transaction() as tx:
+        assert tx.runs.request_cancel(hanging.id, "by hand")
+    fleet.controller.nudge()
+    (run,) = fleet.wait([hanging.id])
+    assert (run.state, run.error) == (RunState.CANCELED, {"message": "by hand"})
+    with fleet.database.read() as tx:
+        assert tx.runs.cancel_requests() == []
+
+
+def test_submitting_twice_is_submitting_once(fleet: Fleet) -> None:
+    spec = fleet.spec("echo")
+    fleet.run(spec)
+    fleet.controller.submit([spec]).result(5)
+    fleet.controller.submit([spec, fleet.spec("nothing")]).result(5)
+    fleet.wait(["test/nothing/0"])
+    assert [run.spec.id for run in fleet.listener.ends] == ["test/echo/0", "test/nothing/0"]
+
+
+def test_an_owner_that_fails_harms_nobody_else(fleet: Fleet) -> None:
+    def fails(run: Run) -> list[RunSpec]:
+        raise ValueError("a bug")
+
+    fleet.listener.more = fails
+    fleet.run(fleet.spec("nothing", 1))
+    fleet.controller.submit([fleet.spec("nothing", 2)]).result(5)
+    until(lambda: fleet.stored("test/nothing/2").state is RunState.SUCCEEDED)
+
+
+def test_workers_end_with_a_controller_that_is_killed_even_in_native_code(tmp_path: Path) -> None:
+    script = f"""
+import threading
+from pathlib import Path
+from wichtel.fleet import LocalEngine
+from wichtel.testing.engines import Fleet
+fleet = Fleet(LocalEngine(2), Path({str(tmp_path)!r}))
+fleet.controller.start()
+fleet.controller.submit([fleet.spec("seizes", seconds=600, mark={str(tmp_path / "a")!r}),
+                         fleet.spec("forks", seconds=600, mark={str(tmp_path / "b")!r})])
+threading.Event().wait()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script])
+    try:
+        pids = mark(tmp_path / "a") + mark(tmp_path / "b")
+        assert all(alive(pid) for pid in pids)
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_engines_by_name() -> None:
+    assert open_engine("local", workers=3).workers == 3
+    assert open_engine("inline").name == "inline"
+    with pytest.raises(NotFound, match="Did you mean 'local'"):
+        open_engine("locale")
+    with pytest.raises(InvalidInput, match="engine 'local'"):
+        open_engine("local", wrokers=3)
+    with pytest.raises(InvalidInput, match="0 workers"):
+        open_engine("local", workers=0)
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="poll_seconds"):
+        FleetSettings(poll_seconds=0)
+    with pytest.raises(InvalidInput, match="three times"):
+        FleetSettings(heartbeat_seconds=11)
