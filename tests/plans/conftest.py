@@ -14,7 +14,7 @@ evaluation = [2013-10-01, 2013-11-01]
 """
 
 # Six lines: the plan of a test begins at line 7.
-TOLD = """from wichtel.plans import plan, tunable
+TOLD = """from wichtel import plan, tunable
 plan.features([plan.Numeric("distance")])
 plan.metadata(primary_metric="auc", better="larger", tower="deep")
 class Model:

@@ -56,3 +56,11 @@ def chatter(payload, child):
 
 def leave_a_child(payload, child):
     return {"pid": subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True).pid}
+
+
+def load(payload, child):
+    from wichtel.plans import load_plan
+
+    loaded = load_plan(child.folder, mode=payload.get("mode", "set"), values=payload.get("values"), seed=payload.get("seed"))
+    metrics = {name: metric.function([0, 1], [0, 1]) for name, metric in loaded.metrics.items()}
+    return {"values": loaded.values, "warnings": loaded.warnings, "model": vars(loaded.model), "metrics": metrics}

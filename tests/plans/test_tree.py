@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 
 import pytest
@@ -100,6 +101,7 @@ def test_archives_that_attack():
 def test_archive_and_artifacts_round_trip(tmp_path):
     one = tree(**{"a/b.py": b"\x00\xff", "c": b""})
     assert SourceTree.from_archive(one.to_archive()) == one
+    assert pickle.loads(pickle.dumps(one)) == one
     artifacts = Artifacts(str(tmp_path))
     digest = one.save(artifacts)
     assert digest == one.digest

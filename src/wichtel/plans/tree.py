@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from wichtel.domain import PlanError
 from wichtel.plans.diff import unified_diff
@@ -65,6 +65,10 @@ class SourceTree:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The read-only mapping cannot be pickled.
+        return type(self), (dict(self.files),)
 
     @property
     def digest(self) -> str:
