@@ -4,7 +4,9 @@ schedule
     Starts experiments while a group has work and room. Caused by a registration, a finish, a requeue, a changed share.
 lease
     First ``lease_seconds`` after the start, then again and again: an experiment whose workflow never began goes back to ENQUEUED; one whose
-    workflow failed ends with the cause in words. A workflow that fails also causes it at once.
+    workflow failed ends with the cause in words.
+failed
+    When a workflow fails: the same, at once.
 expire
     ``expire_days`` after the registration: DEADLINE_EXCEEDED.
 clean up
@@ -21,6 +23,7 @@ from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, StudyS
 from wichtel.domain.errors import from_json
 from wichtel.experiments.ending import CLEAN_UP, EXPIRE, LEASE, SCHEDULE, end, enqueue_schedule
 from wichtel.experiments.scheduler import assign_next
+from wichtel.protocols.template import FAILED
 from wichtel.store import Database, Transaction
 from wichtel.workflows import Handler, HandlerContext, WorkflowPort
 
@@ -56,6 +59,7 @@ class Listeners:
         return [
             Handler(SCHEDULE, self.schedule),
             Handler(LEASE, self.lease),
+            Handler(FAILED, self.failed),
             Handler(EXPIRE, self.expire),
             Handler(CLEAN_UP, self.clean_up),
         ]
@@ -77,9 +81,15 @@ class Listeners:
         identity = f"{reference['experiment']}/lease/{reference['generation']}/{number}"
         self.workflows.enqueue(tx, LEASE, identity, {**reference, "number": number}, delay_seconds=self._lease_seconds)
 
-    def workflow_failed(self, tx: Transaction, workflow: str, data: Mapping[str, Any]) -> None:
-        """Look at the experiment of a workflow that failed, at once rather than when its lease is due."""
-        self.workflows.enqueue(tx, LEASE, f"{workflow}/failed", {**data, "number": -1})
+    def failed(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:
+        """End the experiment of a workflow that failed, at once rather than when its lease is due."""
+        with self._db.read() as tx:
+            experiment = tx.experiments.get(data["experiment"])
+        if experiment.generation != data["generation"]:
+            return {"found": "over"}
+        kind, cause = explain(data["error"])
+        with self._db.transaction() as tx:
+            return {"ended": end(self.workflows, tx, experiment.id, kind, cause)}
 
     def lease(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """Look after a started experiment."""
@@ -93,7 +103,7 @@ class Listeners:
             with self._db.transaction() as tx:
                 end(self.workflows, tx, experiment.id, kind, cause)
             return {"found": "failed", "cause": cause}
-        if not experiment.workflow and data["number"] >= 0:
+        if not experiment.workflow:
             with self._db.transaction() as tx:
                 # Conditional on the generation: a workflow that begins now wins, and its first step sees whether it did.
                 requeued = tx.experiments.requeue(experiment.id, experiment.generation)
@@ -102,9 +112,8 @@ class Listeners:
             if requeued:
                 self.workflows.cancel(workflow_id(experiment))
                 return {"found": "no workflow", "requeued": True}
-        if data["number"] >= 0:
-            with self._db.transaction() as tx:
-                self._enqueue_lease(tx, data, data["number"] + 1)
+        with self._db.transaction() as tx:
+            self._enqueue_lease(tx, data, data["number"] + 1)
         return {"found": "running"}
 
     def expire(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from wichtel.domain import Analysis
 from wichtel.plans import SourceTree
 from wichtel.protocols.port import Protocol, Services
-from wichtel.protocols.template import Inputs, Steps
+from wichtel.protocols.template import FAILED, Inputs, Steps
 from wichtel.recipes import Edit
 from wichtel.workflows import Graph, Step, StepContext
 
@@ -46,6 +46,7 @@ class Basic(Protocol):
 
         return Graph(
             name=f"protocol/{self.name}",
+            on_failure=FAILED,
             steps=(
                 Step("branch_base", s.branch_base),
                 Step("analyse_base", s.analyse_base, after=("branch_base",), poll=s.await_analysis),

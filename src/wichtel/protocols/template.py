@@ -38,6 +38,9 @@ from wichtel.workflows import StepContext
 
 COMPARE = "wichtel.protocols.entries:compare"
 
+#: The handler that is told when a protocol's graph fails; the room above brings it.
+FAILED = "experiment-failed"
+
 Inputs = dict[str, Any]
 
 

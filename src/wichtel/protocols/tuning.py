@@ -25,7 +25,7 @@ from wichtel.protocols.compare import mean_metrics
 from wichtel.protocols.parameter import ParameterSpec
 from wichtel.protocols.port import Protocol, Services
 from wichtel.protocols.submission import START_SECONDS, seed_of
-from wichtel.protocols.template import Inputs, Steps
+from wichtel.protocols.template import FAILED, Inputs, Steps
 from wichtel.recipes import Edit
 from wichtel.store import codec
 from wichtel.tuning.ports import Problem
@@ -173,6 +173,7 @@ class Tuning(Protocol):
 
         return Graph(
             name=f"protocol/{self.name}",
+            on_failure=FAILED,
             steps=(
                 Step("branch_base", s.branch_base),
                 Step("analyse_base", s.analyse_base, after=("branch_base",), poll=s.await_analysis),

@@ -48,6 +48,7 @@ class Driver:
     Args:
         graphs: By name.
         history: Tells what is kept of a workflow: number → name of the DBOS step.
+        on_failure: Told of a workflow that failed: its id, its graph's `Graph.on_failure`, its input and the failure.
         threads: Most step bodies at once.
         poll_seconds: Longest time between two polls of a waiting step. The first come sooner.
         backoff_seconds: Pause before the first retry; each further one is three times longer.
@@ -57,6 +58,7 @@ class Driver:
         self,
         graphs: Mapping[str, Graph],
         history: Callable[[str], Mapping[int, str]],
+        on_failure: Callable[[str, str, dict[str, Any], dict[str, Any]], None],
         *,
         threads: int,
         poll_seconds: float,
@@ -64,6 +66,7 @@ class Driver:
     ) -> None:
         self._graphs = graphs
         self._history = history
+        self._on_failure = on_failure
         self._poll_seconds = poll_seconds
         self._backoff_seconds = backoff_seconds
         self._bodies = ThreadPoolExecutor(threads, thread_name_prefix="wichtel-step")
@@ -133,6 +136,8 @@ class Driver:
         failures = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
         # DBOS tells of a cancel or of a take-over by a BaseException: that outranks what a step says.
         for error in sorted(failures, key=lambda e: isinstance(e, Exception)):
+            if graph.on_failure and isinstance(error, Exception):
+                await self._call(self._quick, self._on_failure, workflow, graph.on_failure, given, to_json(error))
             raise error
         return graph.result(outputs)
 

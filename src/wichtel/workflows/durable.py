@@ -117,6 +117,7 @@ class Workflows:
             self._driver = Driver(
                 self._graphs,
                 self._history,
+                self._tell_failure,
                 threads=self._threads,
                 poll_seconds=self._poll_seconds,
                 backoff_seconds=self._backoff_seconds,
@@ -244,6 +245,10 @@ class Workflows:
             with self._db.transaction() as tx:
                 for replica in dead:
                     tx.replicas.forget(replica)
+
+    def _tell_failure(self, workflow: str, handler: str, given: dict[str, Any], error: dict[str, Any]) -> None:
+        with self._db.transaction() as tx:
+            self.enqueue(tx, handler, f"{workflow}/failed", {**given, "error": error})
 
     def _history(self, id: str) -> dict[int, str]:  # noqa: A002
         return {kept["function_id"]: kept["function_name"] for kept in self._dbos.list_workflow_steps(id, load_output=False)}

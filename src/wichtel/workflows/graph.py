@@ -86,6 +86,9 @@ class Graph:
     #: Step → all the steps that it comes after, directly or not, in topological order.
     before: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
+    #: Handler that is enqueued, as ``<workflow>/failed``, when it fails: with its input, and the failure under ``"error"``. A hint: if
+    #: the process dies just then it is not, so what must not be missed looks at `WorkflowPort.status` as well.
+    on_failure: str = field(default="", kw_only=True)
     #: Whether it stands for a handler, whose output is its only step's.
     single: bool = field(default=False, kw_only=True)
 

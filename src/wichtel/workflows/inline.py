@@ -147,6 +147,11 @@ class InlineWorkflows:
             known = job.steps[step.name]
             job.steps[step.name] = replace(known, state=WorkflowState.FAILED, ended=datetime.now(UTC), error=job.error)
             self._end(job, WorkflowState.FAILED)
+            if job.graph.on_failure:
+                graph = self._graphs[job.graph.on_failure]
+                told = _Job(f"{job.id}/failed", graph, {**job.given, "error": job.error}, self._clock())
+                told.steps = {s.name: StepStatus(name=s.name, state=WorkflowState.PENDING) for s in graph.steps}
+                self._jobs.setdefault(told.id, told)
 
     def _end(self, job: _Job, state: WorkflowState) -> None:
         job.state = state
