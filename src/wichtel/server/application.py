@@ -13,7 +13,6 @@ from wichtel.server import pages, problems, schema
 from wichtel.server.authentication import _principal
 from wichtel.server.middleware import RequestIds
 from wichtel.server.routes import ROUTERS, health
-from wichtel.server.wire import BODY_BYTES
 
 if TYPE_CHECKING:
     from wichtel.app import App
@@ -36,7 +35,6 @@ def create_app(app: App) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=schema.operation_id,
-        max_body_size=BODY_BYTES,
     )
     api.state.services = app
     #: Whoever runs the server puts a function here that says when long answers are to end.

@@ -76,10 +76,16 @@ class Unauthenticated(NotPermitted):
     """The request carries no token, or one that is not valid."""
 
 
+class TooLarge(InvalidInput):
+    """The request's body is larger than it may be."""
+
+
 def status_of(error: WichtelError) -> int:
     """The HTTP status of `error`."""
     if isinstance(error, Unauthenticated):
         return 401
+    if isinstance(error, TooLarge):
+        return 413
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
@@ -148,6 +154,4 @@ def _of_status(status: int, request: Request) -> WichtelError:
         return NotFound("there is no such address.", where=path, hint="/docs lists them all.")
     if status == 405:
         return InvalidInput(f"{request.method} does not go with this address.", where=path, hint="/docs lists what does.")
-    if status == 413:
-        return InvalidInput("the request is too large.", where=path)
     return (SystemFault if status >= 500 else InvalidInput)(f"the request was refused with status {status}.", where=path)

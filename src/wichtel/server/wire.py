@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wichtel.domain import InvalidInput
+from wichtel.server.problems import TooLarge
 from wichtel.server.schema import reference
 from wichtel.store import Page, codec
 
@@ -52,7 +53,7 @@ def json_body(kind: type[T]) -> Callable[[Request], Coroutine[Any, Any, T]]:
     """A dependency that reads the request's body as a `kind`."""
 
     async def read(request: Request) -> T:
-        body = await request.body()
+        body = await _limited(request, BODY_BYTES)
         try:
             return codec.decode(body, kind)
         except InvalidInput as error:
@@ -81,9 +82,29 @@ def _in_body(error: InvalidInput) -> InvalidInput:
     return InvalidInput(error.message, where=where, hint=error.hint)
 
 
-async def raw_body(request: Request) -> bytes:
-    """A dependency that reads the request's body as it is."""
-    return await request.body()
+def raw_body(limit: int) -> Callable[[Request], Coroutine[Any, Any, bytes]]:
+    """A dependency that reads the request's body as it is, up to `limit` bytes."""
+
+    async def read(request: Request) -> bytes:
+        return await _limited(request, limit)
+
+    return read
+
+
+async def _limited(request: Request, limit: int) -> bytes:
+    parts: list[bytes] = []
+    # What the request says of itself is checked first, so that nothing is read in vain; what it sends is counted all the same.
+    size = int(request.headers.get("content-length", 0))
+    if size <= limit:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                break
+            parts.append(part)
+    if size > limit:
+        raise TooLarge(f"the request's body is larger than {limit // 2**20} MiB.", where="body")
+    return b"".join(parts)
 
 
 def returns(kind: Any, *, status: int = 200, accepts: Any = None, media_type: str = "application/json") -> dict[str, Any]:

@@ -24,9 +24,14 @@ class Launch:
 
 
 # PUT, since adding the same source tree twice is adding it once: a client may safely try again.
-@router.put("/models/{name:path}", max_body_size=ARCHIVE_BYTES, **returns(ModelVersion, status=201, accepts="application/zip"))
+@router.put("/models/{name:path}", **returns(ModelVersion, status=201, accepts="application/zip"))
 def add(
-    app: Services, caller: Caller, name: str, archive: Annotated[bytes, Depends(raw_body)], team: str | None = None, new: bool = False
+    app: Services,
+    caller: Caller,
+    name: str,
+    archive: Annotated[bytes, Depends(raw_body(ARCHIVE_BYTES))],
+    team: str | None = None,
+    new: bool = False,
 ) -> Response:
     """Analyse the plan in the zip archive and keep it, as a new model or a version of a known one, which `new` refuses."""
     return reply(app.models.add(name, archive, caller, team=team, new=new), 201)

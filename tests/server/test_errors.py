@@ -1,0 +1,115 @@
+"""What a client is told when something is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+REGISTRATION = {"models": ["m"], "protocols": [{"protocol": "TrainModel"}]}
+
+
+def test_an_unknown_field_is_refused_with_the_nearest(api: Any) -> None:
+    problem = api("POST", "/v1/registrations", 422, json={**REGISTRATION, "idempotency_kay": "x"})
+    assert (problem["code"], problem["status"]) == ("invalid_input", 422)
+    assert problem["hint"] == "Did you mean 'idempotency_key'?"
+    assert "idempotency_kay" in problem["message"]
+
+
+def test_an_unknown_field_deep_inside_says_where(api: Any) -> None:
+    problem = api("POST", "/v1/registrations", 422, json={"models": ["m"], "protocols": [{"protocol": "TrainModel", "intend": "x"}]})
+    assert problem["where"] == "body, protocols[0].intend"
+    assert problem["hint"] == "Did you mean 'intent'?"
+
+
+def test_a_body_that_is_not_json(api: Any) -> None:
+    problem = api("POST", "/v1/registrations", 422, content=b"{models", headers={"Content-Type": "application/json"})
+    assert "not JSON" in problem["message"]
+    assert problem["where"] == "body"
+
+
+def test_a_value_of_the_wrong_type(api: Any) -> None:
+    problem = api("PUT", "/v1/quota-groups", 422, json={"name": "x", "max_in_progress": "many"})
+    assert problem["where"] == "body, max_in_progress"
+
+
+def test_a_value_that_the_domain_refuses(api: Any) -> None:
+    problem = api("PUT", "/v1/quota-groups", 422, json={"name": "x", "max_in_progress": -1})
+    assert problem["message"] == "a share is not negative."
+
+
+def test_an_unknown_parameter_does_not_widen_a_search(api: Any) -> None:
+    problem = api("GET", "/v1/experiments", 422, params={"stauts": "SATISFIED"})
+    assert problem["hint"].startswith("Did you mean 'stat")
+
+
+@pytest.mark.parametrize(
+    "query", [{"status": "GOOD"}, {"limit": "0"}, {"limit": "100000"}, {"created_from": "2026-01-01T00:00:00"}, {"cursor": "x"}]
+)
+def test_a_parameter_that_does_not_fit(api: Any, query: dict[str, str]) -> None:
+    assert api("GET", "/v1/experiments", 422, params=query)["code"] == "invalid_input"
+
+
+def test_what_is_not_there(api: Any) -> None:
+    problem = api("GET", "/v1/experiments/e-none", 404)
+    assert problem["code"] == "not_found"
+    assert "e-none" in problem["detail"]
+    for path in ("models/none/such", "versions/v", "datasets/none", "registrations/r", "runs/a/b", "studies/s", "protocols/Train"):
+        api("GET", f"/v1/{path}", 404)
+    for path, query in (
+        ("versions", {"model": "none"}),
+        ("measurements", {"run": "x"}),
+        ("logs", {"run": "x"}),
+        ("trials", {"study": "x"}),
+    ):
+        api("GET", f"/v1/{path}", 404, params=query)
+
+
+def test_an_address_that_is_not_there_and_a_wrong_method(api: Any) -> None:
+    assert api.http.get("/v1/nothing").json()["code"] == "not_found"
+    answer = api.http.delete("/v1/protocols")
+    assert (answer.status_code, answer.json()["code"]) == (405, "invalid_input")
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_body_that_is_too_large(api: Any, length: bool) -> None:
+    data = b"x" * (3 * 2**20)
+    answer = api.http.post("/v1/registrations", content=data if length else iter([data[: 2**20]] * 3))
+    assert answer.status_code == 413
+    problem = answer.json()
+    assert (problem["status"], problem["message"]) == (413, "the request's body is larger than 2 MiB.")
+
+
+def test_an_archive_may_be_larger_than_other_bodies(api: Any) -> None:
+    assert api("PUT", "/v1/models/large", 422, content=b"x" * (3 * 2**20))["code"] == "plan_error"
+
+
+def test_entries_of_wichtel_are_not_for_callers(api: Any) -> None:
+    study = {
+        "name": "bad",
+        "space": {"x": {"kind": "bool"}},
+        "objectives": [{"metric": "loss", "better": "smaller"}],
+        "entry": "wichtel.tuning.function:call",
+    }
+    assert api("POST", "/v1/studies", 422, json=study)["where"] == "body, entry"
+    assert api("POST", "/v1/studies", 422, json={**study, "space": {"x": {"kind": "flaot"}}})["hint"] == "Did you mean 'float'?"
+
+
+def test_the_request_id_of_a_proxy_is_kept_unless_it_is_odd(api: Any) -> None:
+    assert api.http.get("/v1/experiments/e-none", headers={"X-Request-Id": "abc-1"}).json()["request_id"] == "abc-1"
+    assert api.http.get("/healthz", headers={"X-Request-Id": "a b"}).headers["x-request-id"] != "a b"
+
+
+def test_a_fault_nobody_foresaw_is_told_without_its_traceback(
+    api: Any, service: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr(service.app.datasets, "get", broken)
+    answer = api.http.get("/v1/datasets/d")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (500, "system_fault")
+    assert "secret" not in answer.text
+    assert problem["request_id"] in problem["hint"]
+    assert any(problem["request_id"] in record.getMessage() and record.exc_info for record in caplog.records)

@@ -1,0 +1,118 @@
+"""Every route, in one story: from files to a verdict."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+import zipfile
+from typing import Any
+
+from wichtel.domain import Measurement
+
+
+def archive(folder: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for path in folder.iterdir():
+            made.writestr(path.name, path.read_bytes())
+    return buffer.getvalue()
+
+
+def test_every_route_once(api: Any, service: Any) -> None:
+    assert api("GET", "/healthz") == {"status": "ok"}
+    assert all(api("GET", "/readyz").values())
+
+    files = [str(service.folder / "d.csv")]
+    dataset = api("POST", "/v1/datasets", 201, json={"name": "routes", "files": files, "time_column": "t"})
+    assert dataset["rows"] == 432
+    assert api("GET", "/v1/datasets/routes") == dataset
+    assert dataset in api("GET", "/v1/datasets")["items"]
+
+    source = archive(service.folder / "plan")
+    if not any(d["name"] == "d" for d in api("GET", "/v1/datasets")["items"]):
+        api("POST", "/v1/datasets", 201, json={"name": "d", "files": files, "time_column": "t"})
+    version = api("PUT", "/v1/models/routes/one", 201, content=source, params={"team": "routes", "new": "true"})
+    assert [t["name"] for t in version["analysis"]["tunables"]] == ["weight"]
+    assert api("PUT", "/v1/models/routes/one", 201, content=source)["id"] == version["id"], "the same tree is the same version"
+    assert api("GET", "/v1/models/routes/one")["head"] == version["id"]
+    assert [m["name"] for m in api("GET", "/v1/models", params={"contains": "routes/"})["items"]] == ["routes/one"]
+    assert api("GET", f"/v1/versions/{version['id']}") == version
+    assert zipfile.ZipFile(io.BytesIO(api("GET", f"/v1/versions/{version['id']}/archive"))).namelist() == ["job.toml", "plan.py"]
+
+    intent = {
+        "name": "anything",
+        "primary": "auc",
+        "models": "routes/*",
+        "constraints": [{"metric": "auc", "expectation": "larger", "threshold": -0.5}],
+    }
+    assert api("PUT", "/v1/intents", json=intent)["constraints"][0]["confidence"] == 0.95
+    assert api("GET", "/v1/intents/anything", params={"model": "routes/one"})["models"] == "routes/*"
+    assert "improve_quality" in [i["name"] for i in api("GET", "/v1/intents")["items"]]
+
+    protocols = [p["name"] for p in api("GET", "/v1/protocols")["items"]]
+    assert "SetHyperparameters" in protocols
+    assert api("GET", "/v1/protocols/SetHyperparameters")["parameters"][0]["name"] == "values"
+
+    assert api("PUT", "/v1/quota-groups", json={"name": "routes", "max_in_progress": 2})["max_in_progress"] == 2
+    assert {"name": "routes", "max_in_progress": 2} in api("GET", "/v1/quota-groups")["items"]
+
+    wanted = {"protocol": "SetHyperparameters", "intent": "anything", "parameters": {"values": {"weight": 2}}}
+    request = {"models": ["routes/one"], "protocols": [wanted], "idempotency_key": "routes"}
+    preview = api("POST", "/v1/registrations:preview", json=request)["items"]
+    assert [e["config"]["parameters"] for e in preview] == [{"values": {"weight": 2}}]
+    registration = api("POST", "/v1/registrations", 201, json=request)
+    assert api("POST", "/v1/registrations", 201, json=request) == registration, "the same key is the same registration"
+    assert api("GET", f"/v1/registrations/{registration['id']}") == registration
+    [experiment] = registration["experiments"]
+    while api("GET", f"/v1/experiments/{experiment}")["state"] != "FINISHED":
+        time.sleep(0.2)
+    finished = api("GET", f"/v1/experiments/{experiment}")
+    assert finished["status"] == "SATISFIED", finished["cause"]
+    assert [e["id"] for e in api("GET", "/v1/experiments", params={"registration": registration["id"], "limit": 1})["items"]] == [
+        experiment
+    ]
+    assert {s["state"] for s in api("GET", f"/v1/experiments/{experiment}/steps")["items"]} == {"SUCCEEDED"}
+    diff = api("GET", f"/v1/experiments/{experiment}/diff")
+    assert b'+    "weight": 2,' in diff
+    candidate = finished["result"]["candidate"]
+    assert api("GET", f"/v1/versions/{candidate}/diff", params={"base": version["id"]}) == diff
+    assert candidate in [v["id"] for v in api("GET", "/v1/versions", params={"model": "routes/one"})["items"]]
+    assert api("POST", "/v1/models/routes/one:launch", json={"version": candidate})["head"] == candidate
+
+    runs = api("GET", "/v1/runs", params={"state": "SUCCEEDED"})["items"]
+    run = next(r["spec"]["id"] for r in runs if r["spec"]["id"].startswith(f"{experiment}/candidate"))
+    assert api("GET", f"/v1/runs/{run}")["state"] == "SUCCEEDED"
+    with service.app.db.transaction() as tx:
+        tx.measurements.add_many([Measurement(run=run, attempt=1, step=9, metrics={"auc": math.inf})])
+    assert api("GET", "/v1/measurements", params={"run": run})["items"][-1]["metrics"] == {"auc": "$Infinity"}
+    api("GET", "/v1/logs", params={"run": run})
+    api("POST", f"/v1/runs/{run}:cancel", 409)
+    api("POST", f"/v1/experiments/{experiment}:cancel", 409)
+    api("POST", f"/v1/registrations/{registration['id']}:cancel", 409)
+    api("POST", f"/v1/experiments/{experiment}:finish", 409, json={"status": "SATISFIED", "cause": "twice"})
+
+    study = {
+        "name": "routes",
+        "space": {"x": {"kind": "float", "low": 0, "high": 1}},
+        "objectives": [{"metric": "loss", "better": "smaller"}],
+        "entry": "operator:attrgetter",
+        "trials": 1,
+    }
+    made = api("POST", "/v1/studies", 201, json=study)
+    assert api("GET", "/v1/studies/routes")["spec"] == made["spec"]
+    assert made["spec"]["id"] in [s["spec"]["id"] for s in api("GET", "/v1/studies")["items"]]
+    api("GET", "/v1/trials", params={"study": "routes"})
+    answer = api.http.post("/v1/studies/routes:cancel")
+    assert answer.status_code in (200, 409), "it may have ended by itself"
+
+    kinds = [e["kind"] for e in api("GET", "/v1/events", params={"subject": f"experiment/{experiment}"})["items"]]
+    assert kinds[0] == "experiment.added"
+    assert kinds[-1] == "experiment.finished"
+    token = api("POST", "/v1/tokens", 201, json={"name": "routes", "role": "viewer"})["token"]
+    assert api.http.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert api("DELETE", "/v1/intents/anything", params={"models": "routes/*"}) == {"deleted": "anything"}
+
+    operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
+    # The stream has a test of its own.
+    assert operations - api.called == {"events_stream", "studies_cancel"}
