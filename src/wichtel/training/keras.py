@@ -50,16 +50,18 @@ class KerasTrainer:
         model = task.model
         if not model.compiled or model.optimizer is None:
             raise PlanError("the model is not compiled.", where="plan.py", hint="Call model.compile(optimizer, loss).")
-        if tuple(model.output_shape[1:]) not in ((), (1,)) if isinstance(model.output_shape, tuple) else True:
+        if not model.built:
+            model(_inputs(task.train, np.arange(1)))
+        shape = getattr(model, "output_shape", (None, 1))
+        if not isinstance(shape, tuple) or shape[1:] not in ((), (1,)):
             raise PlanError(
-                f"the model's output has the shape {model.output_shape}; one score per example is needed.",
+                f"the model's output has the shape {shape}; one score per example is needed.",
                 where="plan.py",
                 hint="End with keras.layers.Dense(1, ...).",
             )
         scorer = _Scoring(model, task)
         batch = min(task.job.batch_size, len(task.train))
         cuts = parts(len(task.train) // batch)
-        progress = _Progress()
         model.optimizer.build(model.trainable_variables)
         state = [*model.variables, *model.optimizer.variables]
         checkpoint = _Checkpoint(
@@ -74,7 +76,7 @@ class KerasTrainer:
                 f"the model cannot be trained: {_first_line(error)}", where="plan.py", hint="Check shapes and dtypes."
             ) from error
         _assign(state, before)
-        progress = checkpoint.load() or progress
+        progress = checkpoint.load() or _Progress()
         width = max(map(len, cuts)) * batch
         for number in range(task.job.passes):
             visits = task.visits(number)[len(task.train) % batch :]
