@@ -61,7 +61,7 @@ class World:
             self.runs[run_id] = replace(run, state=RunState.CANCELED, error={"message": reason}, ended=datetime.now(UTC))
             self.loop.on_end(self.runs[run_id])
 
-    def write(self, trial):
+    def write(self, trial, at_once):
         self.trials[trial.number] = trial
         done: Future[None] = Future()
         done.set_result(None)

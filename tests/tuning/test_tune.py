@@ -228,7 +228,13 @@ def test_a_finished_study_is_not_run_again():
     first = run()
     assert run().trials == first.trials
     assert len(calls) == 3
-    for changes in ({"seed": 1}, {"searcher": "tpe"}, {"space": {"x": wt.Float(0, 2)}}, {"minimize": None, "maximize": "loss"}):
+    for changes in (
+        {"seed": 1},
+        {"searcher": "tpe"},
+        {"space": {"x": wt.Float(0, 2)}},
+        {"minimize": None, "maximize": "loss"},
+        {"trials": 4},
+    ):
         with pytest.raises(InvalidInput, match="Choose another name"):
             run(**changes)
 

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 _OPEN = (StudyState.PENDING, StudyState.RUNNING)
 _MOST = 1_000_000
 
+#: A trial's row may wait this long for others: until then its run's row says all that a resume needs.
+_GATHER_SECONDS = 0.05
+
 
 class StudyHost:
     """The studies of one controller. Only the host whose controller leads carries any; another takes over by reading the store.
@@ -38,9 +41,11 @@ class StudyHost:
         self._commit = GroupCommit(db)
         self._lock = threading.Lock()
         self._loops: dict[str, StudyLoop] = {}
-        self._batch: _Batch | None = None
+        self._batch = _Batch()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="wichtel-studies", daemon=True)
+        self._gatherer = threading.Thread(target=self._gather, name="wichtel-trials", daemon=True)
+        self._gatherer.start()
 
     def start(self) -> None:
         """Carry on every study of the store, from now on."""
@@ -51,11 +56,14 @@ class StudyHost:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
+        self._gatherer.join()
         self._drop_all()
+        self._hand_over()
         self._commit.close()
 
     def flush(self) -> None:
         """Wait until all that was written so far is durable."""
+        self._hand_over()
         self._commit.flush()
 
     def carry(
@@ -85,7 +93,7 @@ class StudyHost:
             searcher or make_searcher(spec.searcher, Problem.of(spec)),
             pruner or (make_pruner(spec.pruner) if spec.pruner else None),
             self._controller,
-            partial(self._write, spec.id),
+            self._write,
             ahead=ahead,
             on_trial=on_trial,
             on_done=partial(self._done, spec.id),
@@ -113,22 +121,26 @@ class StudyHost:
             left = [run.spec.id for run in runs if run.spec.id not in written]
             return trials, runs, [m for run_id in left for m in tx.measurements.of_run(run_id)]
 
-    def _write(self, study_id: str, trial: Trial) -> Future[None]:
+    def _write(self, trial: Trial, at_once: bool) -> Future[None]:
         with self._lock:
-            batch = self._batch
-            if batch is None:
-                batch = self._batch = _Batch()
-                batch.future = self._commit.submit(partial(self._put, batch))
-                # Not lost: what is not written is read from its run when the study is resumed.
-                batch.future.add_done_callback(lambda done: _report(done, study_id))
-            batch.trials.append(trial)
-            return batch.future
+            self._batch.trials.append(trial)
+            future = self._batch.future
+        if at_once:
+            self._hand_over()
+        return future
 
-    def _put(self, batch: _Batch, tx: Transaction) -> None:
+    def _hand_over(self) -> None:
+        """Have the trials that have gathered written."""
         with self._lock:
-            if self._batch is batch:
-                self._batch = None
-        tx.trials.put_many(batch.trials)
+            batch, self._batch = self._batch, _Batch()
+            if not batch.trials:
+                return
+            written = self._commit.submit(lambda tx: tx.trials.put_many(batch.trials))
+        written.add_done_callback(batch.settle)
+
+    def _gather(self) -> None:
+        while not self._stop.wait(_GATHER_SECONDS):
+            self._hand_over()
 
     def _done(self, study_id: str, state: StudyState, reason: str) -> None:
         def write(tx: Transaction) -> None:
@@ -138,6 +150,7 @@ class StudyHost:
                 # Somebody canceled or removed it in this moment: that counts.
                 _log.info("study %s stays as it is: %s", study_id, error)
 
+        self._hand_over()
         self._commit.submit(write)
         self._controller.detach(owner_of(study_id))
         with self._lock:
@@ -193,13 +206,16 @@ class StudyHost:
 
 @dataclass(slots=True)
 class _Batch:
-    """Trials written by one statement: those that end while the database is busy with others."""
+    """Trials that are written by one statement."""
 
     trials: list[Trial] = field(default_factory=list)
     future: Future[None] = field(default_factory=Future)
 
-
-def _report(done: Future[None], study_id: str) -> None:
-    error = done.exception()
-    if error is not None:
-        _log.error("trials of study %s could not be written: %s", study_id, error)
+    def settle(self, written: Future[None]) -> None:
+        error = written.exception()
+        if error is None:
+            self.future.set_result(None)
+            return
+        # They are not lost: what is not written is read from the runs when the study is resumed.
+        _log.error("%d trials of %s could not be written: %s", len(self.trials), self.trials[0].study, error)
+        self.future.set_exception(error)

@@ -39,7 +39,7 @@ class StudyLoop:
     """One study on its way. An `Owner` for the controller's thread; suggestions are made on a thread of its own.
 
     Args:
-        write: Makes a trial durable, in the order of calls.
+        write: Makes a trial durable, in the order of calls; at once if told so, else when it suits.
         ahead: Runs submitted beyond ``spec.workers``, so that a worker need not wait for the next; only of a searcher that does not learn,
             and only right where the fleet has no more workers than the study may use.
         on_trial: Told of each trial that ends, on the thread that hears of it.
@@ -55,7 +55,7 @@ class StudyLoop:
         searcher: Searcher,
         pruner: Pruner | None,
         fleet: Fleet,
-        write: Callable[[Trial], Future[None]],
+        write: Callable[[Trial, bool], Future[None]],
         *,
         ahead: int = 0,
         on_trial: Callable[[Trial], None] = lambda _: None,
@@ -215,7 +215,7 @@ class StudyLoop:
         trial = trial_of(self.spec, active, run, self._order)
         self._order += 1
         self._curves.end(trial.number)
-        self._write(trial)
+        self._write(trial, False)
         self._note(trial)
         self._on_trial(trial)
         crashed, ended = self._crashed, len(self._trials)
@@ -268,7 +268,7 @@ class StudyLoop:
             ended=now,
         )
         self._order += 1
-        self._unsaved.append(self._write(trial))
+        self._unsaved.append(self._write(trial, True))
         self._note(trial)
         self._news.append(result_of(trial, self.spec.objectives))
         self._on_trial(trial)

@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,10 @@ def tune(
     check_function(function, space)
     chosen, made = _choose_searcher(searcher)
     pruning, stopper = _choose_pruner(pruner)
+    own = f"{getattr(function, '__name__', 'study').strip('<>')}-{uuid.uuid4().hex[:8]}"
     spec = StudySpec(
-        id=name or f"study-{uuid.uuid4().hex[:12]}",
-        name=name or "study",
+        id=name or own,
+        name=name or own,
         space=space,
         objectives=(_objective(maximize, minimize),),
         entry=ENTRY,
@@ -151,19 +152,23 @@ def _run(
 
     db = Database.open(home.url, upgrade=home.url.startswith("sqlite"))
     stack.callback(db.close)
-    with db.transaction() as tx:
+    with db.read() as tx:
         old = tx.studies.by_name(spec.name)
-        if old is not None:
-            _check_same(old, spec)
-        else:
-            tx.studies.add(spec)
+    if old is not None:
+        _check_same(old, spec)
     if old is None or not old.state.ended:
         artifacts_url = str(home.folder / "artifacts")
-        spec = _with_function(spec, send(function, Artifacts(artifacts_url)))
+        digest = send(function, Artifacts(artifacts_url))
+        spec = replace(spec, payload={"function": digest, "metric": spec.objectives[0].metric})
+        with db.transaction() as tx:
+            tx.studies.add(spec)
         options = {} if engine == "inline" else {"workers": spec.workers}
         controller = Controller(db, open_engine(engine, **options), artifacts_url, FleetSettings(state_dir=home.folder / "fleet"))
         stack.callback(controller.stop)
         controller.start()
+        if not controller.leading:
+            hint = "Use another store, or none."
+            raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint=hint)
         host = StudyHost(db, controller)
         stack.callback(host.stop)
         with Progress(spec, progress) as shown:
@@ -203,20 +208,16 @@ def _home(name: str | None, store: str | None) -> Iterator[_Home]:
             yield _Home(f"sqlite:///{folder / 'study.db'}", folder)
 
 
-def _with_function(spec: StudySpec, digest: str) -> StudySpec:
-    from dataclasses import replace
-
-    return replace(spec, payload={"function": digest, "metric": spec.objectives[0].metric})
-
-
 def _check_same(old: Study, new: StudySpec) -> None:
-    """A study is resumed only as what it is; how many trials, by how many workers, may change, and so may the function."""
+    """A study is resumed only as what it is. While it has not ended, more trials, other workers and a mended function are welcome."""
     for field in ("objectives", "seed", "searcher", "enqueued"):
         before, now = getattr(old.spec, field), getattr(new, field)
         if before != now:
             raise _other(old, f"its {field} is {before!r}, not {now!r}")
     if old.spec.space.to_json() != new.space.to_json():
         raise _other(old, "it searches another space")
+    if old.state.ended and new.trials > old.spec.trials:
+        raise _other(old, f"it has ended with {old.spec.trials} trials, and cannot be given {new.trials}")
 
 
 def _other(old: Study, difference: str) -> InvalidInput:
