@@ -22,7 +22,7 @@ help: ## This list
 
 .PHONY: demo
 demo: $(READY) $(ASSETS) ## Improve two models of flight delays, from data to verdicts
-	$(BIN)/wichtel demo
+	$(BIN)/python examples/flights/demo.py
 
 .PHONY: test
 test: $(READY) $(ASSETS) ## Every test but the slow ones
@@ -31,6 +31,10 @@ test: $(READY) $(ASSETS) ## Every test but the slow ones
 .PHONY: crash
 crash: $(READY) $(ASSETS) ## Every test that kills processes, and the slow ones
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "crash or slow"
+
+.PHONY: chaos
+chaos: $(READY) $(ASSETS) ## The demo three times, with kill -9 of the service and of workers; about 20 minutes
+	$(BIN)/python scripts/kill_demo.py
 
 .PHONY: check
 check: $(READY) ## Format, lint, types, import contracts

@@ -12,7 +12,6 @@ from wichtel.cli import (
     config,
     datasets,
     db,
-    demo_command,
     events,
     experiments,
     intents,
@@ -41,7 +40,7 @@ app = group(
     epilog=EXIT_CODES,
 )
 
-for module in (run, register, tune, serve, demo_command):
+for module in (run, register, tune, serve):
     module.add_to(app)
 for name, noun in (
     ("models", models.app),
