@@ -107,11 +107,24 @@ def _custom(kind: type) -> dict[str, Any]:
         return {
             "title": "Space",
             "type": "object",
-            "description": "Parameters by name; each has a kind: float, int, choice, bool or fixed.",
+            "description": "Parameters by name.",
             "additionalProperties": {
                 "type": "object",
                 "required": ["kind"],
-                "properties": {"kind": {"enum": ["float", "int", "choice", "bool", "fixed"]}},
+                "properties": {
+                    "kind": {"enum": ["float", "int", "choice", "bool", "fixed"]},
+                    "low": {"type": "number", "description": "Of float and int: the least value."},
+                    "high": {"type": "number", "description": "Of float and int: the largest value."},
+                    "log": {"type": "boolean", "description": "Of float and int: searched on a log scale."},
+                    "step": {"anyOf": [{"type": "number"}, {"type": "null"}], "description": "Of float and int: only low plus multiples."},
+                    "options": {"type": "array", "description": "Of choice."},
+                    "value": {"description": "Of fixed."},
+                    "when": {
+                        "type": "object",
+                        "description": "Another parameter → the values of it under which this one exists.",
+                        "additionalProperties": {"type": "array"},
+                    },
+                },
             },
         }
     raise NotImplementedError(kind)
