@@ -64,3 +64,7 @@ def load(payload, child):
     loaded = load_plan(child.folder, mode=payload.get("mode", "set"), values=payload.get("values"), seed=payload.get("seed"))
     metrics = {name: metric.function([0, 1], [0, 1]) for name, metric in loaded.metrics.items()}
     return {"values": loaded.values, "warnings": loaded.warnings, "model": vars(loaded.model), "metrics": metrics}
+
+
+def environment(payload, child):
+    return dict(os.environ)

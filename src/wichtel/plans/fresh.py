@@ -84,14 +84,21 @@ def run_fresh(
     """
     folder = Path(tempfile.mkdtemp(prefix="plan-", dir=scratch)).resolve()
     try:
-        for name in ("tree", "scratch"):
-            (folder / name).mkdir()
-        if tree is not None:
-            tree.write_to(folder / "tree")
+        _write(tree, folder)
         run = _Run(folder=folder, deadline=time.monotonic() + seconds, seconds=seconds, doing=doing, limit=limit, memory=memory_bytes)
         return run.carry_out(entry, payload, _environment(cpus), on_report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(tree: SourceTree | None, folder: Path) -> None:
+    try:
+        for name in ("tree", "scratch"):
+            (folder / name).mkdir()
+        if tree is not None:
+            tree.write_to(folder / "tree")
+    except OSError as error:
+        raise SystemFault(f"the plan's files could not be written: {error.strerror}.", where=str(folder)) from error
 
 
 def _environment(cpus: float) -> dict[str, str]:
@@ -114,7 +121,8 @@ def _environment(cpus: float) -> dict[str, str]:
     }
     if threads == "1":
         defaults["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    return {**defaults, **os.environ}
+    # Settings of the service, passwords among them, are none of a plan's business.
+    return {**defaults, **{name: value for name, value in os.environ.items() if not name.startswith("WICHTEL_")}}
 
 
 @dataclass(slots=True, kw_only=True)
