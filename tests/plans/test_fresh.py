@@ -130,6 +130,7 @@ def test_killed_by_somebody_else_is_not_the_users_fault():
 def test_a_plan_does_not_see_the_services_settings(monkeypatch):
     monkeypatch.setenv("WICHTEL_DATABASE_URL", "postgresql://me:secret@db")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     environment = run_fresh("fresh_entries:environment", {}, seconds=20, cpus=2.0).result
     assert "WICHTEL_DATABASE_URL" not in environment
     assert (environment["KERAS_BACKEND"], environment["OMP_NUM_THREADS"]) == ("torch", "2")
