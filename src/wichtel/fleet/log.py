@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 #: Pause before a group that the database refused is written again.
 _RETRY_SECONDS = 0.5
 
+#: What nobody waits for may be written this much later, together with what somebody waits for; a run that ends before is written once.
+_LINGER_SECONDS = 0.05
+
 LEASE = "controller"
 
 
@@ -58,6 +61,7 @@ class Log:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, specs: Iterable[RunSpec], then: Callable[[dict[str, Run]], None]) -> None:
         """Write new runs; `then` is called with those among them that wait to be run, by id."""
@@ -66,32 +70,33 @@ class Log:
         self._start()
 
     def save(self, run: Run) -> None:
-        """Write a run's new state."""
+        """Write a run's new state, soon."""
         self._gathering.runs[run.spec.id] = run
-        self._start()
+        self._linger()
 
     def measure(self, measurement: Measurement) -> None:
-        """Write a measurement."""
+        """Write a measurement, soon."""
         self._gathering.measurements.append(measurement)
-        self._start()
+        self._linger()
 
     def note(self, kind: str, subject: str, data: dict[str, Any]) -> None:
-        """Write an event."""
+        """Write an event, soon."""
         self._gathering.notes.append((kind, subject, data))
-        self._start()
+        self._linger()
 
     def settle(self, run: str) -> None:
         """A request to cancel this run is settled."""
         self._gathering.settled.append(run)
-        self._start()
+        self._linger()
 
     def after(self, then: Callable[[], None]) -> None:
-        """Have `then` called when all that was written so far is durable."""
+        """Have `then` called when all that was written so far is durable; write it now."""
         self._gathering.then.append(lambda _: then())
         self._start()
 
     async def flush(self) -> None:
         """Wait until all is durable, or nothing more will be."""
+        self._start()
         await self._idle.wait()
 
     def close(self) -> None:
@@ -99,9 +104,20 @@ class Log:
         self._closed = True
         self._idle.set()
 
+    def _linger(self) -> None:
+        if self._timer is None and self._writing is None and self._gathering:
+            self._timer = self._loop.call_later(_LINGER_SECONDS, self._lingered)
+
+    def _lingered(self) -> None:
+        self._timer = None
+        self._start()
+
     def _start(self) -> None:
         if self._writing is not None or self._closed or not self._gathering:
             return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._idle.clear()
         # One turn of the loop later, so that what belongs together is written together.
         self._writing = _Group()
@@ -161,9 +177,12 @@ class Log:
             return
         new = done.result()
         self._writing = None
-        # The next group goes out before its owners are asked what comes after this one.
-        self._start()
+        # The next group goes out before owners are asked what comes after this one.
+        if self._gathering.then:
+            self._start()
         for then in group.then:
             then(new)
-        if self._writing is None and not self._gathering:
-            self._idle.set()
+        if self._writing is None:
+            self._linger()
+            if not self._gathering:
+                self._idle.set()
