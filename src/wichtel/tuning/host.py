@@ -88,10 +88,14 @@ class StudyHost:
             IllegalTransition: it has ended.
             InvalidInput: its searcher or pruner does not exist or does not fit.
         """
+        if searcher is None:
+            searcher = make_searcher(spec.searcher, Problem.of(spec))
+        if pruner is None and spec.pruner is not None:
+            pruner = make_pruner(spec.pruner)
         loop = StudyLoop(
             spec,
-            searcher or make_searcher(spec.searcher, Problem.of(spec)),
-            pruner or (make_pruner(spec.pruner) if spec.pruner else None),
+            searcher,
+            pruner,
             self._controller,
             self._write,
             ahead=ahead,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,19 +42,22 @@ class Progress:
     def __call__(self, trial: Trial) -> None:
         """A trial has ended."""
         with self._lock:
-            value = trial.metrics.get(self._objective.metric)
-            good = trial.state is RunState.SUCCEEDED and value is not None
-            if good and value is not None and (self._best is None or self._objective.loss(value) < self._objective.loss(self._best)):
-                self._best = value
-            word = trial.state.lower()
-            if word in self._counts:
-                self._counts[word] += 1
+            self._count(trial)
             if self._bar is not None:
                 self._bar.update(self._task, advance=1, note=self._note())
             elif self._plain:
+                value = trial.metrics.get(self._objective.metric)
                 shown = "" if value is None else f" {self._objective.metric}={value:.6g}"
                 reason = trial.reason.partition("\n")[0]
-                print(f"trial {trial.number}: {word}{shown}" + (f" ({reason})" if reason else ""), file=sys.stderr)  # noqa: T201 it was asked for
+                line = f"trial {trial.number}: {trial.state.lower()}{shown}" + (f" ({reason})" if reason else "")
+                print(line, file=sys.stderr)  # noqa: T201 it was asked for
+
+    def resume(self, trials: Sequence[Trial]) -> None:
+        """These had ended before."""
+        for trial in trials:
+            self._count(trial)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=len(trials), note=self._note())
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -63,6 +67,16 @@ class Progress:
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def _count(self, trial: Trial) -> None:
+        value = trial.metrics.get(self._objective.metric)
+        if trial.state is RunState.SUCCEEDED and value is not None:
+            loss = self._objective.loss(value)
+            if self._best is None or loss < self._objective.loss(self._best):
+                self._best = value
+        word = trial.state.lower()
+        if word in self._counts:
+            self._counts[word] += 1
 
     def _note(self) -> str:
         parts = [] if self._best is None else [f"best {self._objective.metric} {self._best:.6g}"]

@@ -172,6 +172,8 @@ def _run(
         host = StudyHost(db, controller)
         stack.callback(host.stop)
         with Progress(spec, progress) as shown:
+            with db.read() as tx:
+                shown.resume(tx.trials.of_study(spec.id))
             ahead = _AHEAD * spec.workers
             loop = host.carry(spec, searcher=searcher, pruner=pruner, ahead=ahead, on_trial=shown)
             controller.serve(loop.done)
