@@ -146,13 +146,22 @@ class Context:
 
 
 class Carrier:
-    """Carries out assignments, one after the other; imported functions are kept."""
+    """Carries out assignments, one after the other; imported functions are kept.
 
-    def __init__(self) -> None:
+    Args:
+        interruptible: Whether ctrl-C is meant for whoever lent the thread; else it is the function's own and fails its run.
+    """
+
+    def __init__(self, *, interruptible: bool = False) -> None:
+        self._interruptible = interruptible
         self._functions: dict[str, Function] = {}
 
     def carry(self, context: Context) -> Result:
-        """Call the run's function; never raises but for what the interpreter itself raises."""
+        """Call the run's function and make a result of whatever comes of it.
+
+        Raises:
+            KeyboardInterrupt: if it is `interruptible`.
+        """
         assign = context.assign
         state, value, error = "SUCCEEDED", None, None
         try:
@@ -163,6 +172,10 @@ class Carrier:
             state, error = _stopped(stop)
         except SystemFault as fault:
             state, error = "PREEMPTED", fault.to_json() | {"traceback": _tail(fault)}
+        except KeyboardInterrupt as failure:
+            if self._interruptible:
+                raise
+            state, error = "FAILED", _failure(failure)
         except BaseException as failure:  # noqa: BLE001 - whatever a user's function raises, SystemExit too, is that run's end only
             state, error = "FAILED", _failure(failure)
         context.clean()

@@ -32,7 +32,7 @@ class InlineEngine:
     def __init__(self, *, capacity: Resources | None = None) -> None:
         self.capacity = capacity or Resources(cpus=float(os.cpu_count() or 1))
         self._inbox: SimpleQueue[tuple[InlineLink, Assign]] = SimpleQueue()
-        self._carrier = Carrier()
+        self._carrier = Carrier(interruptible=True)
 
     def launch(self, worker: str, on_message: Callable[[ToController], None], on_gone: Callable[[str], None]) -> InlineLink:
         """Pretend to start a worker; see `Engine.launch`."""

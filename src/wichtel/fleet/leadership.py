@@ -139,14 +139,17 @@ class Leadership:
         self.roster.add(unfinished)
         self._log.note("controller.leads", self._holder, {"epoch": self._epoch, "unfinished": len(unfinished)})
         self._act()
-        tasks = [asyncio.create_task(work) for work in (self._tick(), self._poll(), self._renew())]
+        tasks = [asyncio.create_task(work) for work in (self.ended.wait(), self._tick(), self._poll(), self._renew())]
         try:
-            await self.ended.wait()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self.ended.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._close()
+        for task in done:
+            task.result()  # raises what is a fault of ours, rather than lead on without a clock
 
     # Carrying out what the roster decided
 

@@ -69,6 +69,12 @@ def faulty(payload: dict[str, Any], context: RunContext) -> int:
     return context.attempt
 
 
+def interrupted(payload: dict[str, Any], context: RunContext) -> None:
+    """Be interrupted as by ctrl-C, until attempt `until`."""
+    if context.attempt < payload["until"]:
+        raise KeyboardInterrupt
+
+
 def exits(payload: dict[str, Any], context: RunContext) -> NoReturn:
     """Call ``sys.exit``."""
     sys.exit(3)
