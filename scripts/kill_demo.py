@@ -62,9 +62,10 @@ class Service:
             try:
                 with self.client() as client:
                     client.protocols.list()
-                return
             except (WichtelError, OSError):
                 time.sleep(0.2)
+            else:
+                return
         raise SystemExit("the service did not answer")
 
     def client(self) -> Client:
