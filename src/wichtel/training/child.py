@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from wichtel.plans import Child
 
-#: Timed scorings of one batch.
-INFERENCES = 25
+#: Measurements of the time to score one batch, each the least of `REPEATS`: what else runs on the machine can only lengthen it.
+INFERENCES = 15
+REPEATS = 5
 ALIVE_SECONDS = 0.5
 
 
@@ -120,15 +121,17 @@ def _quality(plan: LoadedPlan, examples: Examples, scores: NDArray[np.float32], 
 
 
 def _inference_seconds(trained: Trained, examples: Examples) -> list[float]:
-    """Wall times of scoring one batch, after three that warm up."""
+    """Wall times of scoring one batch, after a few that warm up."""
     batch = examples.take(np.arange(INFERENCE_BATCH) % len(examples))
-    times = []
-    for i in range(3 + INFERENCES):
+
+    def once() -> float:
         start = time.perf_counter()
         trained.score(batch)
-        if i >= 3:
-            times.append(time.perf_counter() - start)
-    return times
+        return time.perf_counter() - start
+
+    for _ in range(3):
+        once()
+    return [min(once() for _ in range(REPEATS)) for _ in range(INFERENCES)]
 
 
 def _peak_memory_bytes() -> int:
