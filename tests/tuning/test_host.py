@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from wichtel.domain import Algorithm, Expectation, Float, Objective, RunState, Space, StudySpec, StudyState
+from wichtel.domain import Algorithm, Expectation, Float, Objective, RunSpec, RunState, Space, StudySpec, StudyState
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.store import Database
 from wichtel.tuning import StudyHost
@@ -126,6 +126,41 @@ def test_a_study_that_somebody_cancels_ends_with_its_runs(db, tmp_path, serve):
         time.sleep(0.02)
     study, _ = ended(db)
     assert (study.state, study.reason) == (StudyState.CANCELED, "not needed any more")
+
+
+def test_a_study_canceled_while_nobody_led_leaves_no_run_behind(db, tmp_path, serve):
+    submit(db, tmp_path, payload={"seconds": 30.0})
+    serve()
+    while True:
+        with db.read() as tx:
+            if tx.runs.list(owner="study/s-1", state=RunState.RUNNING):
+                break
+        time.sleep(0.01)
+    serve.stop()
+    with db.transaction() as tx:
+        tx.studies.set_state("s-1", StudyState.CANCELED)
+    serve()
+    deadline = time.monotonic() + 20
+    while True:
+        with db.read() as tx:
+            runs = tx.runs.list(owner="study/s-1")
+        if all(run.state is RunState.CANCELED for run in runs):
+            break
+        assert time.monotonic() < deadline, runs
+        time.sleep(0.02)
+
+
+def test_a_study_that_breaks_its_host_harms_no_other(db, tmp_path, serve):
+    submit(db, tmp_path)
+    with db.transaction() as tx:
+        # No trial of ours: its payload was lost.
+        tx.runs.add(RunSpec(id="s-1/0", entry="m:f", owner="study/s-1"))
+    submit(db, tmp_path, "s-2", searcher=Algorithm(name="random"))
+    serve()
+    study, _ = ended(db)
+    assert study.state is StudyState.FAILED
+    assert study.reason == "it cannot be carried on: KeyError: 'trial'"
+    assert ended(db, "s-2")[0].state is StudyState.FINISHED
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,27 @@ def test_a_broken_searcher_fails_the_study_with_the_cause():
         assert words in world.ended[1]
 
 
+def test_a_broken_pruner_fails_the_study_with_the_cause():
+    class Broken:
+        def decide(self, curves, trial):
+            raise ZeroDivisionError("oops")
+
+    world = World(spec(), outcome=lambda c: [1.0, 0.5])
+    study = spec()
+    world.loop = StudyLoop(
+        study,
+        make_searcher(study.searcher, Problem.of(study)),
+        Broken(),
+        world,
+        world.write,
+        on_done=lambda *ended: setattr(world, "ended", ended),
+    )
+    world.loop.restore([], [], [])
+    world.loop.start()
+    world.work()
+    assert world.ended == (StudyState.FAILED, "the pruner failed: ZeroDivisionError: oops")
+
+
 def test_runs_of_a_study_below_are_not_mixed_up():
     world = World(spec(workers=2))
     world.begin()

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, StudySpec, StudyState, SystemFault, Trial, UserError
+from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, RunState, StudySpec, StudyState, SystemFault, Trial, UserError
 from wichtel.fleet import Controller
 from wichtel.store import Database, GroupCommit, Transaction
 from wichtel.tuning.log import owner_of
@@ -20,6 +20,7 @@ from wichtel.tuning.registry import make_pruner, make_searcher
 _log = logging.getLogger(__name__)
 
 _OPEN = (StudyState.PENDING, StudyState.RUNNING)
+_UNFINISHED = tuple(state for state in RunState if not state.ended)
 _MOST = 1_000_000
 
 #: A trial's row may wait this long for others: until then its run's row says all that a resume needs.
@@ -107,8 +108,12 @@ class StudyHost:
         with self._lock:
             self._loops[spec.id] = loop
         self._controller.attach(owner_of(spec.id), loop)
-        loop.restore(*self._read(spec))
-        loop.start()
+        try:
+            loop.restore(*self._read(spec))
+            loop.start()
+        except BaseException:
+            self._forget(spec.id)
+            raise
         return loop
 
     # Inside
@@ -156,6 +161,9 @@ class StudyHost:
 
         self._hand_over()
         self._commit.submit(write)
+        self._forget(study_id)
+
+    def _forget(self, study_id: str) -> None:
         self._controller.detach(owner_of(study_id))
         with self._lock:
             self._loops.pop(study_id, None)
@@ -168,14 +176,27 @@ class StudyHost:
             loop.close()
 
     def _work(self) -> None:
+        led = False
         while not self._stop.wait(self._poll_seconds):
             try:
-                if self._controller.leading:
-                    self._look()
-                else:
+                leads = self._controller.leading
+                if not leads:
                     self._drop_all()
+                else:
+                    if not led:
+                        self._tidy()
+                    self._look()
+                led = leads
             except SystemFault as fault:
                 _log.warning("studies cannot be read, trying again: %s", fault)
+
+    def _tidy(self) -> None:
+        """Cancel what is left of studies that were canceled while nobody led."""
+        with self._db.read() as tx:
+            canceled = tx.studies.list(state=StudyState.CANCELED, limit=_MOST)
+            left = [(s, run) for s in canceled for run in tx.runs.list(owner=owner_of(s.spec.id), state=_UNFINISHED, limit=_MOST)]
+        for study, run in left:
+            self._controller.cancel(run.spec.id, study.reason or "its study was canceled")
 
     def _look(self) -> None:
         with self._db.read() as tx:
@@ -203,9 +224,14 @@ class StudyHost:
         except IllegalTransition:
             # It was canceled in this moment.
             return
-        except UserError as error:
+        except SystemFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - see below
+            # Its searcher or pruner may be anybody's code. One study must not stop the others.
+            _log.warning("study %s cannot be carried on", spec.id, exc_info=not isinstance(error, UserError))
+            reason = str(error) if isinstance(error, UserError) else f"it cannot be carried on: {type(error).__name__}: {error}"
             with self._db.transaction() as tx:
-                tx.studies.set_state(spec.id, StudyState.FAILED, str(error))
+                tx.studies.set_state(spec.id, StudyState.FAILED, reason)
 
 
 @dataclass(slots=True)

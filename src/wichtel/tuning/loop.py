@@ -180,7 +180,12 @@ class StudyLoop:
             ours = measurement.run == f"{self.spec.id}/{number}" and number in self._active
             if not ours or not self._measure(measurement, number) or self._pruner is None:
                 return None
-            decision = self._pruner.decide(self._curves, number)
+            try:
+                decision = self._pruner.decide(self._curves, number)
+            except Exception as error:  # noqa: BLE001 - as with a searcher: anybody's code
+                _log.exception("the pruner of study %r failed", self.spec.name)
+                self.end(StudyState.FAILED, f"the pruner failed: {type(error).__name__}: {error}")
+                return None
         return Stop(decision.reason) if decision.stop else None
 
     def on_end(self, run: Run) -> list[RunSpec]:
