@@ -55,16 +55,17 @@ class Here:
         return load_settings({"home": self.home, "url": self.url, "token": self.token, **flags})
 
     @contextmanager
-    def client(self, *, works: bool = False) -> Iterator[Client]:
+    def client(self, *, works: bool = False, analyses: bool = False) -> Iterator[Client]:
         """A client of the service, or of this process with ``--local``.
 
         Args:
-            works: Whether something is to be carried out before the command ends; otherwise a local process runs nothing that is waiting.
+            works: Whether experiments are to be carried out before the command ends; otherwise a local process leaves them waiting.
+            analyses: Whether a worker is needed all the same.
         """
         from wichtel.cli.local import local_client, service_client
 
         settings = self.settings()
-        with local_client(settings, works=works) if self.local else service_client(settings) as client:
+        with local_client(settings, works=works, analyses=analyses) if self.local else service_client(settings) as client:
             yield client
 
 

@@ -37,12 +37,13 @@ def service_client(settings: Settings) -> Iterator[Client]:
 
 
 @contextmanager
-def local_client(settings: Settings, *, works: bool) -> Iterator[Client]:
+def local_client(settings: Settings, *, works: bool, analyses: bool = False) -> Iterator[Client]:
     """A client of a service in this process, on a unix socket that only this user can open. Nothing remains running afterwards.
 
     Args:
         settings: Whose home is used.
         works: Whether to carry out what waits there; otherwise only questions are answered.
+        analyses: Whether there are workers all the same.
 
     Raises:
         AlreadyExists: a service runs on that home.
@@ -62,7 +63,7 @@ def local_client(settings: Settings, *, works: bool) -> Iterator[Client]:
         folder.chmod(0o700)
         app = build(settings)
         stack.callback(app.stop)
-        app.start(settings.roles if works else ("api",))
+        app.start(settings.roles if works else ("api", "controller") if analyses else ("api",))
         token = admin_token(app)
         from wichtel.server import Background
 

@@ -21,7 +21,7 @@ def add(
     new: Annotated[bool, typer.Option("--new", help="Refuse a name that is taken, rather than add a version.")] = False,
 ) -> None:
     """Register the plan in a folder, as a model or as the next version of one."""
-    with here.client(works=True) as client:
+    with here.client(analyses=True) as client:
         here.out.say("A worker loads the plan …")
         version = client.models.add(name, folder, team=team, new=new)
     a = version.analysis

@@ -1,0 +1,74 @@
+"""Commands that need no service, and what they say when they do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_help_tells_the_exit_codes(alone: Any) -> None:
+    said = alone("--help")
+    assert "3 an experiment" in said.out.replace("\n", " ")
+    for command in ("models", "run", "register", "tune", "serve", "db", "config"):
+        assert f"\n  {command} " in said.out
+    assert "--local" in alone("experiments", "show", "--help").out
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    heavy = ("fastapi", "pydantic", "sqlalchemy", "dbos", "httpx2", "rich", "numpy")
+    code = f"import sys, wichtel.cli; print([m for m in {heavy} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
+def test_without_a_service(alone: Any, free_port: int) -> None:
+    said = alone("models", "list", "--url", f"http://127.0.0.1:{free_port}", expect=5)
+    assert "wichtel serve" in said.err
+    assert said.out == ""
+    report = json.loads(alone("models", "list", "--json", "--url", f"http://127.0.0.1:{free_port}", expect=5).err)
+    assert report["error"]["code"] == "no_service"
+
+
+def test_version_and_config(alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert alone("version").out[0].isdigit()
+    assert alone("config", "show", "--json").data["home"] == str(tmp_path / "home")
+    monkeypatch.setenv("WICHTEL_TOKEN", "secret")
+    said = alone("config", "show", "--origin", "--url", "http://there")
+    assert "flag" in said.out
+    assert "environment" in said.out
+    assert "secret" not in said.out
+    (tmp_path / "wichtel.toml").write_text("prot = 1\n")
+    assert "Did you mean 'port'?" in alone("config", "show", expect=2).err
+
+
+def test_db(alone: Any, tmp_path: Path) -> None:
+    alone("db", "upgrade")
+    alone("db", "check")
+    assert (tmp_path / "home/wichtel.db").exists()
+
+
+def test_tune(alone: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine_to_tune.py").write_text("def train(x):\n    return {'loss': (x - 2) ** 2}\n")
+    (tmp_path / "space.toml").write_text("x = {kind = 'float', low = 0, high = 4}\n")
+    arguments = ["tune", "mine_to_tune:train", "--space", "space.toml", "--minimize", "loss", "--trials", "5", "--workers", "1"]
+    best = alone(*arguments, "--searcher", "random", "--json").data["best"]
+    assert best["metrics"]["loss"] == pytest.approx((best["config"]["x"] - 2) ** 2)
+    assert "Did you mean 'train'?" in alone("tune", "mine_to_tune:trian", "--space", "space.toml", "--minimize", "loss", expect=2).err
+    assert "cannot be imported" in alone("tune", "not_mine:train", "--space", "space.toml", "--minimize", "loss", expect=2).err
+    (tmp_path / "space.toml").write_text("x = {kind = 'flaot', low = 0, high = 4}\n")
+    assert "Did you mean 'float'?" in alone(*arguments, expect=2).err
+    assert "where" not in alone("tune", "x", "--space", "space.toml", expect=2).out
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port where nobody listens."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,0 +1,170 @@
+"""Every command against a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INTENT = """
+name = "cli"
+primary = "auc"
+models = "cli/*"
+[[constraints]]
+metric = "auc"
+expectation = "larger"
+threshold = -0.5
+"""
+
+
+@pytest.fixture
+def model(wichtel: Any, service: Any) -> str:
+    """A model that is registered."""
+    if "d" not in [d["name"] for d in wichtel("datasets", "list", "--json").data]:
+        wichtel("datasets", "add", "d", service.folder / "d.csv", "--time-column", "t")
+    wichtel("models", "add", "cli/one", service.folder / "plan")
+    return "cli/one"
+
+
+def test_datasets(wichtel: Any, model: str) -> None:
+    assert "2020-01-01 00:00:00Z" in wichtel("datasets", "list").out
+    assert "city: string" in wichtel("datasets", "show", "d").out
+    assert wichtel("datasets", "show", "d", "--json").data["rows"] == 432
+    said = wichtel("datasets", "show", "e", expect=4)
+    assert said.out == ""
+    assert "no dataset 'e'" in said.err
+
+
+def test_models(wichtel: Any, model: str, service: Any) -> None:
+    shown = wichtel("models", "show", model)
+    assert "weight: int, default 1" in shown.out
+    [version] = wichtel("models", "versions", model, "--json").data
+    assert version["id"] in wichtel("models", "versions", model).out
+    assert wichtel("models", "launch", model, version["id"], "--json").data["head"] == version["id"]
+    assert "it has no parent" in wichtel("models", "diff", version["id"], expect=2).err
+    assert wichtel("models", "diff", version["id"], version["id"]).out == ""
+    assert model in wichtel("models", "list", "--contains", "cli/").out
+    assert "already" in wichtel("models", "add", model, service.folder / "plan", "--new", expect=2).err
+    assert "plan.py and job.toml" in wichtel("models", "add", "cli/two", "nowhere", expect=2).err
+
+
+def test_intents(wichtel: Any, tmp_path: Path) -> None:
+    (tmp_path / "cli.toml").write_text(INTENT)
+    wichtel("intents", "put", "cli.toml")
+    assert "auc at most 0.5 smaller (primary)" in wichtel("intents", "show", "cli").out
+    assert wichtel("intents", "show", "cli", "--model", "cli/one", "--json").data["models"] == "cli/*"
+    assert "improve_quality" in wichtel("intents", "list").out
+    assert wichtel("intents", "delete", "cli", "--models", "cli/*", "--json").data == {"deleted": "cli"}
+    assert "Did you mean" in wichtel("intents", "show", "improve_qualty", expect=4).err
+    (tmp_path / "cli.toml").write_text(INTENT.replace("threshold", "treshold"))
+    assert "Did you mean 'threshold'?" in wichtel("intents", "put", "cli.toml", expect=2).err
+    (tmp_path / "cli.toml").write_text("name =")
+    assert "it is not TOML" in wichtel("intents", "put", "cli.toml", expect=2).err
+    assert "No such file" in wichtel("intents", "put", "other.toml", expect=2).err
+
+
+def test_protocols(wichtel: Any) -> None:
+    assert "TuneHyperparameters" in wichtel("protocols", "list").out
+    assert "values: table, required" in wichtel("protocols", "show", "SetHyperparameters").out
+    assert "Did you mean" in wichtel("protocols", "show", "TrainModl", expect=4).err
+
+
+def test_run_follows_to_the_verdict(wichtel: Any, model: str, tmp_path: Path) -> None:
+    (tmp_path / "cli.toml").write_text(INTENT)
+    wichtel("intents", "put", "cli.toml")
+    said = wichtel("run", "SetHyperparameters", model, "--intent", "cli", "-p", 'values={"weight": 4}', "--set", "seed=3", "--follow")
+    experiment = said.out.split()[said.out.split().index("TIME") + 1]
+    assert "SATISFIED" in said.out
+    assert f"{experiment}  SetHyperparameters on cli/one: SATISFIED" in said.err
+    assert f"wichtel experiments diff {experiment}" in said.err
+    assert '+    "weight": 4,' in wichtel("experiments", "diff", experiment).out
+    shown = wichtel("experiments", "show", experiment)
+    assert "holds" in shown.out
+    assert "values=weight=4" in shown.out
+    assert wichtel("experiments", "show", experiment, "--json").data["config"]["seed"] == 3
+    assert "train_candidate" in wichtel("experiments", "steps", experiment).out
+    assert experiment in wichtel("experiments", "list", "--status", "satisfied", "--model", "cli", "--since", "2020-01-01").out
+    assert "has finished" in wichtel("experiments", "cancel", experiment, expect=2).err
+    candidate = wichtel("experiments", "show", experiment, "--json").data["result"]["candidate"]
+    assert '+    "weight": 4,' in wichtel("models", "diff", candidate).out
+    assert experiment in wichtel("events", "--subject", f"experiment/{experiment}").out
+    runs = wichtel("runs", "list", "--state", "succeeded", "--json").data
+    run = next(r["spec"]["id"] for r in runs if r["spec"]["id"].startswith(experiment))
+    assert "SUCCEEDED" in wichtel("runs", "show", run).out
+    assert wichtel("runs", "logs", run, "--json").data["run"] == run
+    assert "has ended" in wichtel("runs", "cancel", run, expect=2).err
+
+
+def test_a_followed_experiment_that_is_not_satisfied_ends_with_3(wichtel: Any, model: str) -> None:
+    said = wichtel("run", "TrainModel", model, "--follow", "--json", expect=3)
+    assert [e["status"] for e in said.data] == ["UNSATISFIED"]
+    assert "IN_PROGRESS" in said.err
+
+
+def test_register(wichtel: Any, model: str, tmp_path: Path) -> None:
+    wichtel("quotas", "set", "default", "0")
+    try:
+        (tmp_path / "all.toml").write_text(
+            f"""
+            models = ["{model}"]
+            [[protocols]]
+            protocol = "SetHyperparameters"
+            parameters = {{values = {{weight = 2}}}}
+            [[protocols]]
+            protocol = "TrainModel"
+            intent = "optimize_resources"
+            """
+        )
+        preview = wichtel("register", "--file", "all.toml", "--set", "replicates=2", "--preview")
+        assert "replicates             2 (user)" in preview.out
+        assert "optimize_resources (user)" in preview.out
+        made = wichtel("register", "--file", "all.toml", "--json").data
+        assert len(made["experiments"]) == 2
+        assert "ENQUEUED" in wichtel("registrations", "show", made["id"]).out
+        wichtel("registrations", "cancel", made["id"])
+        assert "CANCELED" in wichtel("registrations", "show", made["id"]).out
+        assert "canceled already" in wichtel("registrations", "cancel", made["id"], expect=2).err
+        made = wichtel("register", "--models", model, "--protocols", "TrainModel,ReduceTrainingData", "--json").data
+        assert made["protocols"] == ["TrainModel", "ReduceTrainingData"]
+        wichtel("registrations", "cancel", made["id"])
+    finally:
+        wichtel("quotas", "set", "default", "4")
+    assert "default" in wichtel("quotas", "list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["register", "--models", "cli/one"], "which protocols?"),
+        (["register"], "which models?"),
+        (["run", "SetHyperparameters", "cli/one", "-p", "values"], "not name=value"),
+        (["run", "SetHyperparameters", "cli/one", "-p", "valeus={}"], "Did you mean 'values'?"),
+        (["run", "TrainModel", "cli/one", "--set", "replicas=2"], "Did you mean 'replicates'?"),
+        (["experiments", "list", "--state", "done"], "--state: there is no 'done'"),
+        (["experiments", "list", "--limit", "0"], "--limit"),
+        (["run", "TrainModel"], "model"),
+        (["no-such-command"], "No such command"),
+    ],
+)
+def test_bad_input_ends_with_2(wichtel: Any, model: str, arguments: list[str], message: str) -> None:
+    said = wichtel(*arguments, expect=2)
+    assert message in said.err
+    assert said.out == ""
+
+
+def test_studies_and_tokens(wichtel: Any) -> None:
+    wichtel("studies", "list")
+    wichtel("studies", "show", "none", expect=4)
+    wichtel("studies", "cancel", "none", expect=4)
+    token = wichtel("tokens", "create", "cli-viewer", "--role", "viewer").out.strip()
+    said = wichtel("quotas", "set", "mine", "9", "--token", token, expect=5)
+    assert "cli-viewer is a viewer" in said.err
+    assert wichtel("quotas", "set", "mine", "9", "--token", "wrong", "--json", expect=5).err.startswith(
+        '{"error": {"code": "not_permitted"'
+    )
+
+
+def test_options_may_stand_before_the_command(wichtel: Any) -> None:
+    assert isinstance(wichtel("--json", "protocols", "list").data, list)
+    assert isinstance(wichtel("protocols", "--help").out, str)
