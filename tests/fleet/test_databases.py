@@ -29,14 +29,15 @@ def test_runs_reports_and_cancellations(database: Database, tmp_path: Path) -> N
 
 
 def test_one_of_two_leads_and_an_orderly_stop_hands_over(database_url: str, tmp_path: Path) -> None:
-    with Fleet(LocalEngine(1), tmp_path, database=Database.open(database_url), lease_seconds=1.0) as first:
-        with Fleet(LocalEngine(1), tmp_path, database=Database.open(database_url), lease_seconds=1.0) as other:
-            assert (first.controller.leading, other.controller.leading) == (True, False)
-            other.controller.submit([spec := other.spec("sleeps", seconds=1.0)]).result(5)
-            first.controller.nudge()
-            while other.stored(spec.id).state is RunState.PENDING:
-                time.sleep(0.02)
-            first.controller.stop()
-            (run,) = other.wait([spec.id])
-            assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
-            assert other.controller.leading
+    first = Fleet(LocalEngine(1), tmp_path, database=Database.open(database_url), lease_seconds=1.0)
+    other = Fleet(LocalEngine(1), tmp_path, database=Database.open(database_url), lease_seconds=1.0)
+    with first, other:
+        assert (first.controller.leading, other.controller.leading) == (True, False)
+        other.controller.submit([spec := other.spec("sleeps", seconds=1.0)]).result(5)
+        first.controller.nudge()
+        while other.stored(spec.id).state is RunState.PENDING:
+            time.sleep(0.02)
+        first.controller.stop()
+        (run,) = other.wait([spec.id])
+        assert (run.state, run.attempt) == (RunState.SUCCEEDED, 2)
+        assert other.controller.leading

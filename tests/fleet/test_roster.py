@@ -88,6 +88,7 @@ class World:
     def answer(self, worker: str, assign: Assign, state: str = "SUCCEEDED", **fields: Any) -> None:
         if worker in self.workers and assign in self.workers[worker]:
             self.workers[worker].remove(assign)
+        fields = {"value": [assign.attempt, assign.epoch]} | fields
         self.roster.hear(worker, Result(assign.run, assign.attempt, assign.epoch, state, **fields))
         self.settle()
 
@@ -331,6 +332,8 @@ def test_whatever_dies_and_whatever_comes_late_each_run_ends_once(data: st.DataO
         world.settle()
     world.run_out()
     assert Counter(run.spec.id for run in world.ended) == Counter(names)
+    for run in world.ended:
+        assert run.result in (None, [run.attempt, 5]), "the word of another attempt counted"
     attempts = Counter((assign.run, assign.attempt) for _, assign in world.assigned)
     assert set(attempts.values()) <= {1}, "an attempt was handed out twice"
     steps: dict[tuple[str, int], list[int]] = {}
