@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,7 @@ def test_a_run_takes_the_cores_it_asks_for(tmp_path: Path) -> None:
     with Fleet(LocalEngine(2, capacity=Resources(cpus=2)), tmp_path) as fleet:
         runs = fleet.run(*(fleet.spec("sleeps", n, seconds=0.1, options={"resources": Resources(cpus=2)}) for n in range(3)))
         begun = sorted((run.started, run.ended) for run in runs if run.started and run.ended)
-        assert all(start >= end for (_, end), (start, _) in zip(begun, begun[1:], strict=False)), "two at once"
+        assert all(start >= end for (_, end), (start, _) in pairwise(begun)), "two at once"
         (never,) = fleet.run(fleet.spec("nothing", options={"resources": Resources(cpus=3)}))
         assert never.state is RunState.FAILED
 
