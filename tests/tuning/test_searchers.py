@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wichtel.domain import Algorithm, Float, Int, InvalidInput, RunState, Space
+from wichtel.domain import Algorithm, Float, Int, InvalidInput, Objective, RunState, Space, StudySpec
 from wichtel.testing import searchers as suite
 from wichtel.tuning.ports import Result
-from wichtel.tuning.registry import make_searcher, searcher_names
+from wichtel.tuning.registry import check_algorithms, make_searcher, searcher_names
 
 
 def test_the_built_in_searchers_are_registered():
@@ -120,3 +121,13 @@ def test_a_broken_plug_in_is_named_and_harms_no_other(monkeypatch):
         assert len(make_searcher(Algorithm(name="random"), problem).sample(2)) == 2
     finally:
         registry._registered.cache_clear()
+
+
+def test_a_study_is_checked_before_it_is_taken():
+    objective = Objective(metric="loss", better="smaller")
+    spec = StudySpec(id="s", name="s", space=suite.SPACES["floats"], objectives=(objective,), entry="m:f")
+    check_algorithms(spec)
+    with pytest.raises(InvalidInput, match="several objectives"):
+        check_algorithms(replace(spec, objectives=(objective, objective)))
+    with pytest.raises(InvalidInput, match="Did you mean 'median'"):
+        check_algorithms(replace(spec, pruner=Algorithm(name="medain")))
