@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -13,7 +15,18 @@ import pytest
 
 from wichtel import Client
 from wichtel.client import NoService
-from wichtel.domain import InvalidInput, SystemFault
+from wichtel.domain import (
+    Constraint,
+    Expectation,
+    Experiment,
+    ExperimentConfig,
+    ExperimentState,
+    ExperimentStatus,
+    Intent,
+    InvalidInput,
+    SystemFault,
+)
+from wichtel.store import codec
 
 EMPTY = b'{"items":[],"cursor":null}'
 
@@ -139,3 +152,40 @@ def test_the_settings_say_which_service(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("WICHTEL_TOKEN", "said")
     with Client() as client:
         assert client._connection._http.headers["authorization"] == "Bearer said"
+
+
+def test_waiting_outlasts_a_restart_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wichtel.client.experiments._LOOK", 0.001)
+    constraint = Constraint(metric="auc", expectation=Expectation.LARGER)
+    experiment = Experiment(
+        id="e-1",
+        registration="r",
+        model="m",
+        target="v",
+        protocol="p",
+        config=ExperimentConfig(intent=Intent(name="i", constraints=(constraint,), primary="auc")),
+        owner="o",
+        quota_group="q",
+        created=datetime.now(UTC),
+    )
+    seen = 0
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        nonlocal seen
+        seen += 1
+        if 1 < seen < 8:
+            raise httpx2.ConnectError("refused")
+        now = experiment if seen == 1 else replace(experiment, state=ExperimentState.FINISHED, status=ExperimentStatus.SATISFIED)
+        return httpx2.Response(200, content=codec.encode(now))
+
+    with Client("http://service", "token", transport=httpx2.MockTransport(answer)) as client:
+        [found] = client.experiments.wait("e-1")
+    assert found.status is ExperimentStatus.SATISFIED
+
+
+def test_waiting_for_a_service_that_never_was() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    with Client("http://service", "token", transport=httpx2.MockTransport(answer)) as client, pytest.raises(NoService):
+        client.experiments.wait("e-1")

@@ -30,6 +30,7 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
         HomeLock(tmp_path, "http://a").__enter__()
         os._exit(0)
     os.waitpid(child, 0)
+    assert serving(tmp_path) is None
     with HomeLock(tmp_path, "http://b"):
         assert serving(tmp_path) == Serving(os.getpid(), "http://b")
 

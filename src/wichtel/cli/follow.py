@@ -127,7 +127,9 @@ class _Live:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("experiment", "model", "protocol", "stand", "step", "time", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in ("experiment", "model", "protocol", "stand", "step", "time"):
+            table.add_column(column, overflow="fold", no_wrap=column in ("experiment", "stand", "time"))
         # Many do not fit on a screen: those that move come first.
         order = {ExperimentState.IN_PROGRESS: 0, ExperimentState.ENQUEUED: 1, ExperimentState.FINISHED: 2}
         shown = sorted(rows, key=lambda row: order[row[0].state])[:30] if len(rows) > 30 else rows

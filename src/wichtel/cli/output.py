@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+#: Longest cell that is never broken into lines.
+_SHORT = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
@@ -106,8 +109,9 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        # Ids, states and times stay in one piece, so that they can be copied; what is long gives way.
+        table.add_column(column, overflow="fold", no_wrap=max(len(row[i]) for row in rows) <= _SHORT)
     for row in rows:
         table.add_row(*(Text(c) for c in row))
     # It knows NO_COLOR.

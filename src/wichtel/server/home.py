@@ -68,11 +68,20 @@ class HomeLock:
 
 
 def serving(home: Path) -> Serving | None:
-    """What the holder of the lock wrote; None if nobody did."""
+    """What the holder of the lock wrote; None if there is none."""
     try:
-        return Serving(**json.loads((home / "serve.lock").read_bytes()))
+        found = Serving(**json.loads((home / "serve.lock").read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+    try:
+        # A process that was killed left its words behind. Asking for the lock would be surer, but might keep another from getting it.
+        os.kill(found.pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        # It lives, and is somebody else's.
+        return found
+    return found
 
 
 def read_token(home: Path) -> str | None:
