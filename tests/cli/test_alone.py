@@ -72,3 +72,32 @@ def free_port() -> int:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def test_a_live_table_shows_what_moves_first(capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from wichtel.cli.follow import _Live, exit_code
+    from wichtel.domain import Constraint, Expectation, Experiment, ExperimentConfig, ExperimentState, ExperimentStatus, Intent
+
+    intent = Intent(name="i", constraints=(Constraint(metric="auc", expectation=Expectation.LARGER),), primary="auc")
+    waiting = Experiment(
+        id="e-waits",
+        registration="r",
+        model="m",
+        target="v",
+        protocol="TrainModel",
+        config=ExperimentConfig(intent=intent),
+        owner="o",
+        quota_group="q",
+        created=datetime.now(UTC),
+    )
+    moving = replace(waiting, id="e-moves", state=ExperimentState.IN_PROGRESS)
+    with _Live() as view:
+        view.show([*[(waiting, "")] * 40, (moving, "train_candidate (5/8)")])
+    shown = capsys.readouterr().err
+    assert shown.index("e-moves") < shown.index("e-waits")
+    assert "and 11 more" in shown
+    ended = [replace(waiting, status=status) for status in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)]
+    assert [exit_code(ended[:1]), exit_code(ended), exit_code([replace(waiting, status=ExperimentStatus.USER_ERROR), *ended])] == [0, 3, 2]

@@ -51,7 +51,7 @@ def create_app(app: App) -> FastAPI:
     return api
 
 
-def _known_parameters(request: Request) -> None:
+async def _known_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a typing error must not silently widen a search."""
     known = _query_names(request.scope["route"].dependant)
     for name in request.query_params:

@@ -17,17 +17,20 @@ _HINT = "Send 'Authorization: Bearer TOKEN'; `wichtel serve` prints the first to
 _bearer = HTTPBearer(auto_error=False, description="An access token; `wichtel serve` prints the first one.")
 
 
-def _services(request: Request) -> App:
+# Without waiting for anything, so that it needs no thread of its own.
+async def _services(request: Request) -> App:
     app = request.app.state.services
     assert isinstance(app, App)
     return app
 
 
-def _principal(request: Request, token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Principal:
+def _principal(
+    app: Annotated[App, Depends(_services)], token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Principal:
     if token is None or not token.credentials:
         raise Unauthenticated("this needs an access token.", hint=_HINT)
     try:
-        return _services(request).access.authenticate(token.credentials)
+        return app.access.authenticate(token.credentials)
     except NotPermitted as error:
         raise Unauthenticated(error.message, where=error.where, hint=error.hint or _HINT) from None
 
