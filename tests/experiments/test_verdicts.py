@@ -105,7 +105,7 @@ def test_a_baseline_that_is_too_old_is_trained_again(app) -> None:
 def test_replicates_train_both_sides_more_than_once(app) -> None:
     (found,) = finish(app, ProtocolRequest(protocol="TrainModel", intent="neutral", overrides={"replicates": 2}))
     assert found.result is not None
-    assert "2 + 2 trainings" in found.result.verdict.findings[0].estimate.method
+    assert "Welch's t over 2 + 2 trainings" in found.result.verdict.findings[0].estimate.method
 
 
 def test_a_metric_of_the_plan_is_reported_and_can_be_constrained(app, service) -> None:

@@ -25,7 +25,7 @@ class ExperimentConfig:
     replicates: int = 1
     seed: int = 0
     priority: int = 0
-    #: Where each value came from: field → ``user``, ``metadata``, ``intent``, ``protocol``, ``default``.
+    #: Where each value came from: field → ``user``, ``protocol``, ``model``; ``default`` if it is not named.
     origin: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

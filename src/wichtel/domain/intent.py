@@ -94,6 +94,8 @@ def judge(constraint: Constraint, estimate: Estimate) -> Finding:
     span = f"gain between {size(low)} and {size(high)} at {estimate.confidence * 100:.3g}% confidence"
     if math.isnan(low) or math.isnan(high):
         outcome, reason = Outcome.UNPROVEN, "the metric is not a number"
+    elif math.isinf(low) and math.isinf(high) and low < high:
+        outcome, reason = Outcome.UNPROVEN, f"{size(estimate.relative if constraint.relative else estimate.delta)} was {estimate.method}"
     elif estimate.confidence < constraint.confidence:
         outcome, reason = Outcome.UNPROVEN, f"{span}, but {constraint.confidence * 100:.3g}% is asked for"
     elif low >= constraint.threshold:

@@ -35,6 +35,8 @@ class Metric:
     better: Expectation
     unit: str = ""
     help: str = ""
+    #: Whether measuring it again gives the same value.
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from wichtel.experiments.access import Principal
 from wichtel.experiments.ids import id_of, new_id
 from wichtel.protocols import Protocol, get_protocol
 from wichtel.store import Transaction, codec
+from wichtel.training import default_replicates, metric_catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,8 @@ def configure(
         replaced = data if isinstance(data, Intent) else codec.from_plain(data, Intent)
         intent = replaced.resolve(analysis.metadata.primary_metric, analysis.metadata.better)
     check_metrics(intent, analysis)
-    settings = {"baseline_max_age_days": baseline_max_age_days, **overrides}
+    settings = {"baseline_max_age_days": baseline_max_age_days, "replicates": default_replicates(analysis.trainer), **overrides}
+    origin.setdefault("replicates", "model")
     # Through the codec, so that a wrong type is told in words.
     plain = codec.to_plain(ExperimentConfig(intent=intent, parameters=parameters, origin=origin))
     return codec.from_plain({**plain, **settings}, ExperimentConfig)
@@ -138,8 +140,6 @@ def check_metrics(intent: Intent, analysis: Analysis) -> None:
     Raises:
         InvalidInput: it does.
     """
-    from wichtel.training import metric_catalogue
-
     known = {m.name for m in metric_catalogue(analysis)}
     for c in intent.constraints:
         if c.metric not in known:

@@ -1,8 +1,9 @@
 """How a candidate compares with its baseline: differences with intervals, from predictions on the same examples.
 
-Quality: paired bootstrap (Efron & Tibshirani 1993, chapter 16): examples are drawn with replacement, the same draw for both models; with
-replicates, trainings are drawn too, so that the luck of a seed widens the interval. Resources: bootstrap of the difference of medians over
-repeated measurements; a metric measured once and without noise (bytes, parameters) has an interval of width 0.
+Quality: paired bootstrap (Efron & Tibshirani 1993, chapter 16): examples are drawn with replacement, the same draw for both models. With
+replicates, the luck of the seeds widens the interval by Welch's t on the trainings (Welch 1947); a bootstrap over so few would be too sure
+of itself. Resources: bootstrap of the difference of medians over repeated measurements; a metric measured once and without noise (bytes,
+parameters) has an interval of width 0.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def compare_quality(
     resamples: int,
     seed: int,
 ) -> Estimate:
-    """Paired bootstrap over examples and, with replicates, over trainings.
+    """Paired bootstrap over examples and, with replicates, Welch's t over trainings.
 
     Args:
         metric: Its name.
@@ -48,18 +49,19 @@ def compare_quality(
     if not baselines or not candidates:
         raise InvalidInput("nothing to compare.", where=metric)
     rng = np.random.default_rng(seed)
-    b0 = float(np.mean([score(None) for score in baselines]))
-    c0 = float(np.mean([score(None) for score in candidates]))
+    measured = [np.array([score(None) for score in side]) for side in (baselines, candidates)]
+    b0, c0 = (float(values.mean()) for values in measured)
+    luck = _luck(measured, resamples, rng)
     differences = np.empty(resamples)
     relatives = np.empty(resamples)
     for i in range(resamples):
         # Counts of a draw with replacement.
         weights = np.bincount(rng.integers(0, examples, examples), minlength=examples).astype(np.float64)
-        b = float(np.mean([baselines[j](weights) for j in rng.integers(0, len(baselines), len(baselines))]))
-        c = float(np.mean([candidates[j](weights) for j in rng.integers(0, len(candidates), len(candidates))]))
-        differences[i] = c - b
-        relatives[i] = (c - b) / abs(b) if b else (0.0 if c == b else np.copysign(np.inf, c - b))
-    seeds = f" and {len(baselines)} + {len(candidates)} trainings" if len(baselines) + len(candidates) > 2 else ""
+        b, c = (float(np.mean([score(weights) for score in side])) for side in (baselines, candidates))
+        difference = c - b + float(luck[i])
+        differences[i] = difference
+        relatives[i] = difference / abs(b) if b else (0.0 if difference == 0 else np.copysign(np.inf, difference))
+    trainings = f", Welch's t over {len(baselines)} + {len(candidates)} trainings" if len(baselines) + len(candidates) > 2 else ""
     return _estimate(
         metric,
         b0,
@@ -67,10 +69,26 @@ def compare_quality(
         differences,
         relatives,
         confidence,
-        method=f"paired bootstrap over {examples:,} examples{seeds}, {resamples:,} resamples",
+        method=f"paired bootstrap over {examples:,} examples, {resamples:,} resamples{trainings}",
         window=window,
         replicates=len(candidates),
     )
+
+
+def _luck(measured: Sequence[Array], resamples: int, rng: np.random.Generator) -> Array:
+    """Draws of how far the difference of the mean metrics may be off by the luck of the seeds; zeros where it cannot be told."""
+    import numpy as np
+
+    shares = [values.var(ddof=1) / len(values) for values in measured if len(values) > 1]
+    variance = float(sum(shares))
+    if variance == 0:
+        return np.zeros(resamples)
+    # Welch-Satterthwaite.
+    freedom = variance**2 / sum(
+        float(share) ** 2 / (len(values) - 1) for share, values in zip(shares, (m for m in measured if len(m) > 1), strict=True)
+    )
+    drawn: Array = np.sqrt(variance) * rng.standard_t(freedom, resamples)
+    return drawn
 
 
 def compare_resource(
@@ -78,6 +96,7 @@ def compare_resource(
     baselines: Sequence[Sequence[float]],
     candidates: Sequence[Sequence[float]],
     *,
+    exact: bool,
     confidence: float,
     resamples: int,
     seed: int,
@@ -86,6 +105,7 @@ def compare_resource(
 
     Args:
         metric: Its name.
+        exact: Whether measuring again gives the same value. If not, one measurement tells nothing: the interval is infinite.
         baselines: Per replicate, the repeated measurements.
         candidates: Likewise.
         confidence: Two-sided, in (0, 1).
@@ -97,10 +117,13 @@ def compare_resource(
     b = np.concatenate([np.asarray(m, dtype=np.float64) for m in baselines])
     c = np.concatenate([np.asarray(m, dtype=np.float64) for m in candidates])
     b0, c0 = float(np.median(b)), float(np.median(c))
-    if len(b) == 1 and len(c) == 1:
+    if exact or min(len(b), len(c)) == 1:
         difference = np.array([c0 - b0])
         relative = np.array([(c0 - b0) / abs(b0) if b0 else (0.0 if c0 == b0 else np.copysign(np.inf, c0 - b0))])
-        return _estimate(metric, b0, c0, difference, relative, confidence, method="measured once", window="", replicates=1)
+        if not exact:
+            difference = relative = np.array([-np.inf, np.inf])
+        method = "the same every time" if exact else "measured once, which says nothing of its noise; ask for replicates"
+        return _estimate(metric, b0, c0, difference, relative, confidence, method=method, window="", replicates=len(candidates))
     rng = np.random.default_rng(seed)
     bs = np.median(rng.choice(b, (resamples, len(b))), axis=1)
     cs = np.median(rng.choice(c, (resamples, len(c))), axis=1)

@@ -75,7 +75,7 @@ def compare(payload: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
         if metric.kind is MetricKind.RESOURCE:
             if all(name in side for side in resources):
                 repeated = [[r["samples"].get(name) or [r["metrics"][name]] for r in side] for side in sides]
-                estimates[name] = compare_resource(name, repeated[0], repeated[1], **common)
+                estimates[name] = compare_resource(name, repeated[0], repeated[1], exact=metric.exact, **common)
         elif not all(name in side for side in quality):
             continue
         elif name in METRICS and metric not in analysis.metadata.metrics:

@@ -10,7 +10,7 @@ from wichtel.training.datasets import ingest
 from wichtel.training.fits import check_fits
 from wichtel.training.metrics import METRICS, FunctionScorer, Scorer, metric_catalogue
 from wichtel.training.reader import DatasetReader, Examples
-from wichtel.training.trainer import Task, Trained, Trainer, make_trainer, trainer_names
+from wichtel.training.trainer import Task, Trained, Trainer, default_replicates, make_trainer, trainer_names
 
 __all__ = [
     "METRICS",
@@ -22,6 +22,7 @@ __all__ = [
     "Trained",
     "Trainer",
     "check_fits",
+    "default_replicates",
     "ingest",
     "make_trainer",
     "metric_catalogue",

@@ -48,7 +48,11 @@ def _catalogue() -> dict[str, Metric]:
         ),
         ("training_examples", resource, smaller, "examples", "Examples learnt from, each pass counted."),
     )
-    return {name: Metric(name=name, kind=kind, better=better, unit=unit, help=text) for name, kind, better, unit, text in rows}
+    exact = ("parameters", "model_bytes", "training_examples")
+    return {
+        name: Metric(name=name, kind=kind, better=better, unit=unit, help=text, exact=name in exact)
+        for name, kind, better, unit, text in rows
+    }
 
 
 #: The metrics that trainers report, by name.

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Parts of a pass: each is scored before it is learnt from, then reported.
 SLICES = 20
+#: Trainings of one model that a comparison takes by default, where the seed moves the metrics: enough to see by how much.
+REPLICATES = 3
+#: Of trainers whose models hardly depend on the seed, or say so (boosted trees, most of scikit-learn), one does.
+_STEADY = ("sklearn",)
 #: Examples of the batch whose scoring is timed.
 INFERENCE_BATCH = 256
 
@@ -88,6 +92,11 @@ class Trainer(Protocol):
         Raises:
             PlanError: the plan's model cannot be trained: not compiled, a wrong shape, a loss that is not a number.
         """
+
+
+def default_replicates(trainer: str) -> int:
+    """How many trainings a verdict on a model of that trainer should rest on, if nobody says."""
+    return 1 if trainer in _STEADY else REPLICATES
 
 
 @cache
