@@ -208,9 +208,12 @@ holdout = [2020-01-03T00:00:00Z, 2020-01-04T00:00:00Z]
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of a process; what they make in it needs names of their own."""
+    """One service for all tests of a module; what they make in it needs names of their own.
+
+    Not for all of a process: it may carry out workflows only once, and Hypothesis takes other threads' random numbers for its own.
+    """
     from wichtel.app import App
     from wichtel.server import Background, listen
     from wichtel.settings import load_settings

@@ -81,8 +81,8 @@ def test_every_protocol_comes_to_a_true_verdict_with_its_numbers_and_its_diff(ap
     assert tune.result is not None
     trials = app.studies.trials(tune.result.study)
     assert len(trials) == 4
-    # One candidate, and each trial that was not answered from another's score.
-    assert tune.result.models_trained == 1 + sum(t.copied_from is None for t in trials)
+    # One candidate, each trial that was not answered from another's score, and the baseline if this experiment came first.
+    assert tune.result.models_trained - 1 - sum(t.copied_from is None for t in trials) in (0, 1)
     estimate = tune.result.verdict.findings[0].estimate
     assert estimate.window == "holdout"
     assert "paired bootstrap over 144 examples" in estimate.method

@@ -74,7 +74,7 @@ class Api:
         return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(service: Any) -> Iterator[Api]:
     """Calls of an admin."""
     made = Api(service.url, service.token)
@@ -82,7 +82,7 @@ def api(service: Any) -> Iterator[Api]:
     made.http.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def anonymous(service: Any) -> Iterator[Api]:
     """Calls without a token. The document is there for admins only, so it is borrowed."""
     made = Api.__new__(Api)

@@ -167,13 +167,9 @@ def test_a_rolled_back_enqueue_never_was(setup: Setup) -> None:
         setup.workflows.enqueue(tx, "listener", "h1", {"x": 1})
         1 / 0  # noqa: B018
     with setup.db.transaction() as tx:
-        with contextlib.suppress(ZeroDivisionError), tx.savepoint():
-            setup.workflows.enqueue(tx, "listener", "h2", {"x": 1})
-            1 / 0  # noqa: B018
         setup.workflows.enqueue(tx, "listener", "h3", {"x": 3})
     setup.end("h3")
     assert setup.workflows.status("h1") is None
-    assert setup.workflows.status("h2") is None
     assert setup.workflows.steps("h1") == []
     assert setup.world.calls == [("h3", {"x": 3})]
 
