@@ -36,6 +36,10 @@ crash: $(READY) $(ASSETS) ## Every test that kills processes, and the slow ones
 chaos: $(READY) $(ASSETS) ## The demo three times, with kill -9 of the service and of workers; about 20 minutes
 	$(BIN)/python scripts/kill_demo.py
 
+.PHONY: quota
+quota: $(READY) $(ASSETS) ## 20 models × 5 protocols in three quota groups: are shares kept, is nobody starved
+	$(BIN)/python scripts/quota.py
+
 .PHONY: check
 check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

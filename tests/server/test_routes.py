@@ -116,3 +116,22 @@ def test_every_route_once(api: Any, service: Any) -> None:
     operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
     # The stream has a test of its own.
     assert operations - api.called == {"events_stream", "studies_cancel"}
+
+
+def test_a_study_of_a_function_that_the_workers_can_import_finds_its_best(api):
+    study = {
+        "name": "fractions",
+        "space": {"numerator": {"kind": "int", "low": 1, "high": 5}, "denominator": {"kind": "fixed", "value": 2}},
+        "objectives": [{"metric": "size", "better": "larger"}],
+        "entry": "wichtel.tuning.function:call_named",
+        "payload": {"function": "fractions:Fraction", "metric": "size"},
+        "searcher": {"name": "grid"},
+        "trials": 5,
+    }
+    api("POST", "/v1/studies", 201, json=study)
+    deadline = time.monotonic() + 60
+    while (found := api("GET", "/v1/studies/fractions"))["state"] != "FINISHED":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    trials = api("GET", "/v1/trials?study=fractions")["items"]
+    assert sorted(t["metrics"]["size"] for t in trials) == [0.5, 1.0, 1.5, 2.0, 2.5]

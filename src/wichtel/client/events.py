@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: How long a service may be gone while somebody follows it, in seconds.
 _GONE = 120.0
+#: Events asked for at once.
+_PAGE = 1000
 
 
 class Events:
@@ -23,11 +25,19 @@ class Events:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def list(self, *, subject: str | None = None, after: int = 0, limit: int = 100) -> builtins.list[Event]:
-        """Events after the one with id `after`, whose subject begins with `subject`; at most `limit`, which is at most 1000."""
+    def list(self, *, subject: str | None = None, after: int = 0, limit: int | None = 100) -> builtins.list[Event]:
+        """Events after the one with id `after`, whose subject begins with `subject`; at most `limit`, None for all there are."""
         from wichtel.store import Event, Page
 
-        return list(self._connection.get(Page[Event], "/v1/events", subject=subject, cursor=after, limit=limit).items)
+        found: builtins.list[Event] = []
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(limit - len(found), _PAGE)
+            page = self._connection.get(Page[Event], "/v1/events", subject=subject, cursor=after, limit=size).items
+            found += page
+            if len(page) < size:
+                break
+            after = page[-1].id
+        return found
 
     def follow(self, *, subject: str | None = None, after: int = 0) -> Iterator[Event]:
         """Events as they happen, for ever. A stream that breaks is taken up where it broke, so none is missed and none comes twice.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,6 +30,9 @@ INJECTED: Mapping[str, Callable[[RunContext, int], Any]] = {
     "resume": lambda context, _: context.resume,
     "trial": lambda _, number: number,
 }
+
+#: The entry that calls a function by its name, ``"module:function"`` under ``"function"`` in the payload: for studies of a service.
+NAMED = "wichtel.tuning.function:call_named"
 
 Function = Callable[..., Any]
 
@@ -112,11 +116,31 @@ def call(payload: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
     Raises:
         UserError: it returned neither a number nor a table of numbers.
     """
-    function = _here.get(payload["function"]) or _fetch(payload["function"], context)
+    return _call(_here.get(payload["function"]) or _fetch(payload["function"], context), payload, context)
+
+
+def call_named(payload: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
+    """As `call`, of a function that the workers can import; ``payload["metric"]`` is what a number that it returns is called.
+
+    Raises:
+        UserError: there is no such function here, or as `call`.
+    """
+    name = str(payload.get("function"))
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the function {name!r} cannot be imported in a worker: {error}.", hint="Is its package installed there?"
+        ) from error
+    return _call(function, payload, context)
+
+
+def _call(function: Function, payload: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
     config: Config = payload["config"]
     wanted = _wanted(function)
     given = {name: INJECTED[name](context, payload["trial"]) for name in wanted if name not in config}
-    return {"metrics": _metrics(function(**config, **given), payload["metric"])}
+    return {"metrics": _metrics(function(**config, **given), payload.get("metric", "objective"))}
 
 
 @lru_cache(maxsize=64)

@@ -12,15 +12,21 @@ from wichtel.domain import InvalidInput, Study, StudySpec, Trial
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.wire import everything, json_body, read_as, reply, returns
 from wichtel.store import Page
+from wichtel.tuning.function import NAMED
 
 router = APIRouter(tags=["studies"])
 
 
 @router.post("/studies", **returns(Study, status=201, accepts=StudySpec))
 def add(app: Services, caller: Caller, request: Annotated[dict[str, Any], Depends(json_body(dict[str, Any]))]) -> Response:
-    """Search. Each trial calls `entry`, a "module:function" that the workers can import. Without an `id`, it is given one."""
+    """Search.
+
+    Each trial calls `entry`. With `wichtel.tuning.function:call_named`, that is the training function which the payload names, such as
+    `{"function": "package.module:train", "metric": "accuracy"}`, called as `wt.tune` would; the workers must be able to import it.
+    Any other is a "module:function" of your own, called with the payload and the run's context. Without an `id`, it is given one.
+    """
     spec = read_as({"id": f"s-{uuid.uuid4().hex[:12]}", **request}, StudySpec)
-    if spec.entry.startswith("wichtel."):
+    if spec.entry.startswith("wichtel.") and spec.entry != NAMED:
         # Some of ours trust their payload; they are submitted by protocols and by `wt.tune`, not by whoever has a token.
         raise InvalidInput("entries of Wichtel itself are not for callers.", where="body, entry", hint="Name a function of your own.")
     return reply(app.studies.add(spec, caller), 201)
