@@ -116,7 +116,6 @@ def _environment(cpus: float) -> dict[str, str]:
         "MKL_NUM_THREADS": threads,
         "POLARS_MAX_THREADS": threads,
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
     if threads == "1":
