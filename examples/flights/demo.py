@@ -192,8 +192,8 @@ def main() -> int:
     given = arguments.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 220)
     begin = time.monotonic()
+    settings = load_settings({"home": given.home})
     try:
-        settings = load_settings({"home": given.home})
         with local_client(settings, works=True) as client:
             prepare(client, given.folder, console)
             experiments = register(client)
@@ -203,6 +203,9 @@ def main() -> int:
     except WichtelError as error:
         console.print(f"{error}", style="red", highlight=False)
         return 1
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. What was registered waits in {settings.home}; wichtel serve goes on with it.", highlight=False)
+        return 130
     console.print(f"It took {time.monotonic() - begin:.0f} s. To look around: .venv/bin/wichtel serve, then in another terminal:")
     console.print("  .venv/bin/wichtel experiments list")
     console.print(f"  .venv/bin/wichtel experiments show {found[0].id}")
