@@ -89,6 +89,22 @@ def test_an_experiment_that_no_workflow_took_up_is_enqueued_again_after_the_leas
     assert (again.state, again.generation, again.workflow) == (ExperimentState.IN_PROGRESS, 2, "e1/run/2")
 
 
+def test_a_workflow_that_comes_too_late_does_not_end_the_experiment_that_waits_again(world) -> None:
+    world.add("e1")
+    with world.db.transaction() as tx:
+        tx.quota_groups.put(QuotaGroup(name="ads", max_in_progress=0))
+        started = tx.experiments.start("e1")
+        assert started is not None
+        reference = {"experiment": "e1", "generation": started.generation}
+        assert tx.experiments.requeue("e1", started.generation)
+        world.workflows.enqueue(tx, "protocol/P", "e1/run/1", reference)
+    world.run()
+    status = world.workflows.status("e1/run/1")
+    assert status is not None
+    assert status.state == "FAILED"
+    assert world.get("e1").state is ExperimentState.ENQUEUED
+
+
 def test_a_running_experiment_is_looked_at_again_and_again_and_left_alone(world) -> None:
     world.add("e1")
     world.run()

@@ -83,12 +83,12 @@ class Listeners:
 
     def failed(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:
         """End the experiment of a workflow that failed, at once rather than when its lease is due."""
-        with self._db.read() as tx:
-            experiment = tx.experiments.get(data["experiment"])
-        if experiment.generation != data["generation"]:
-            return {"found": "over"}
         kind, cause = explain(data["error"])
         with self._db.transaction() as tx:
+            experiment = tx.experiments.get(data["experiment"])
+            # ENQUEUED again, it still has the generation of the workflow that came too late.
+            if experiment.state is not ExperimentState.IN_PROGRESS or experiment.generation != data["generation"]:
+                return {"found": "over"}
             return {"ended": end(self.workflows, tx, experiment.id, kind, cause)}
 
     def lease(self, ctx: HandlerContext, data: Mapping[str, Any]) -> dict[str, Any]:
