@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from wichtel.domain import InvalidInput, QuotaGroup, RunSpec, SystemFault
+from wichtel.domain import InvalidInput, QuotaGroup, RunSpec, StorageFailed, SystemFault
 from wichtel.store import Database
 
 
@@ -151,3 +151,24 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     with pytest.raises(InvalidInput, match="not a database"):
         Database.open(f"sqlite:///{path}", upgrade=True)
     assert path.read_bytes() == b"not a database at all" * 100
+
+
+def test_a_number_that_is_too_large_is_the_callers_mistake(database):
+    with pytest.raises(InvalidInput, match="does not fit"), database.read() as tx:
+        tx.events.since(10**30)
+    with pytest.raises(InvalidInput, match="does not fit"), database.transaction() as tx:
+        tx.quota_groups.put(QuotaGroup(name="a", max_in_progress=10**30))
+
+
+def test_no_free_connection_is_a_fault_that_may_pass(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/x.db", poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    database = Database(engine)
+    with engine.connect(), pytest.raises(SystemFault, match="cannot be reached"), database.read():
+        pass
+    database.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageFailed, match="cannot be made"):
+        Database.open(f"sqlite:///{tmp_path}/file/x.db", upgrade=True)

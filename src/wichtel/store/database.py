@@ -57,6 +57,7 @@ class Database:
         Raises:
             InvalidInput: the URL is not one of these.
             DatabaseTooNew: a newer Wichtel wrote it.
+            StorageFailed: its folder cannot be made, or its file not written.
             SystemFault: it cannot be reached.
         """
         database = cls(_engine(url), clock=clock)
@@ -118,6 +119,7 @@ class Database:
             RuntimeError: this thread is in one already; pass the outer one on instead.
             StorageFailed: the disk is full.
             SystemFault: the database is locked or gone.
+            InvalidInput: a value does not fit into its column.
         """
         if getattr(self._open, "transaction", None) is not None:
             raise RuntimeError("this thread has a transaction open already: pass it on instead of opening another")
@@ -178,12 +180,26 @@ def _translated(url: str) -> Iterator[None]:
         raise SystemFault(f"a table is missing: {error.orig}.", where=url, hint="Run `wichtel db upgrade`.") from error
     except sa.exc.IntegrityError as error:
         raise SystemFault(f"a row refers to one that is not there: {error.orig}.", where=url) from error
+    except sa.exc.DataError as error:
+        raise _unfit(error.orig) from error
+    except OverflowError as error:
+        # The driver of SQLite refuses a number of more than 64 bits before the database sees it.
+        if "SQLite" not in str(error):
+            raise
+        raise _unfit(error) from error
+    except (sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        # A connection that broke in our hands, or none that became free.
+        raise SystemFault(f"the database cannot be reached: {error}.", where=url) from error
     except sa.exc.DatabaseError as error:
         if "read-only" in str(error.orig):
             raise SystemFault("a unit of work that only reads tried to write.", where=url) from error
         if "file is not a database" not in str(error.orig):
             raise
         raise InvalidInput("this file is not a database.", where=url, hint="Give another path, or move the file away.") from error
+
+
+def _unfit(error: BaseException | None) -> InvalidInput:
+    return InvalidInput(f"a value does not fit into the database: {str(error).strip()}.", hint="Is a number too large?")
 
 
 def _engine(url: str) -> sa.Engine:
@@ -210,7 +226,11 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
         options = {"poolclass": StaticPool}
     else:
-        Path(str(url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(str(url.database)).absolute().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(f"the database's folder cannot be made: {error.strerror}.", where=str(folder)) from error
         options = {"pool_size": 10, "max_overflow": 40}
     engine = sa.create_engine(
         url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS}, **options
