@@ -21,7 +21,7 @@ from wichtel.experiments.ending import end
 from wichtel.experiments.ids import new_id
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.protocols import Services, protocols
-from wichtel.settings import ROLES, Settings
+from wichtel.settings import ROLES, Settings, make_home
 from wichtel.store import Artifacts, Database
 from wichtel.tuning import StudyHost
 from wichtel.workflows import Workflows
@@ -40,7 +40,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(settings.home)
         embedded = settings.database_url.startswith("sqlite")
         self.db = Database.open(settings.database_url, upgrade=embedded)
         self.db.check()

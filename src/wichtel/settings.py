@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from wichtel.domain.errors import InvalidInput, did_you_mean
+from wichtel.domain.errors import InvalidInput, StorageFailed, did_you_mean
 
 Role = Literal["api", "orchestrator", "controller"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -136,6 +136,18 @@ class Settings(BaseSettings):
             Setting(name=name, value=plain[name], origin=self._origins.get(name, "default"), help=field.description or "")
             for name, field in type(self).model_fields.items()
         ]
+
+
+def make_home(home: Path) -> None:
+    """Make the folder, for its owner alone, if it is missing.
+
+    Raises:
+        StorageFailed: it cannot be made, or is no folder.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"the home cannot be made: {error.strerror}.", where=str(home), hint="Choose another --home.") from None
 
 
 def user_file() -> Path:

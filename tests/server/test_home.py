@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wichtel.domain import AlreadyExists, InvalidInput
+from wichtel.domain import AlreadyExists, InvalidInput, StorageFailed
 from wichtel.server import HomeLock, Serving, listen, read_token, serving, write_token
 
 
@@ -47,3 +47,9 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         listen("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(InvalidInput, match="cannot listen there"):
         listen("no.such.host.invalid", 0)
+
+
+def test_a_home_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageFailed, match="--home"), HomeLock(tmp_path / "file", "http://a"):
+        pass

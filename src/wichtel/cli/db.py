@@ -10,10 +10,11 @@ app = group("The database that the settings name.")
 @command(app, "upgrade")
 def upgrade(here: Here) -> None:
     """Bring the tables up to this version of Wichtel. The embedded database does so by itself."""
+    from wichtel.settings import make_home
     from wichtel.store import Database
 
     settings = here.settings()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home(settings.home)
     db = Database.open(settings.database_url)
     try:
         db.upgrade()

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wichtel.domain import AlreadyExists
+from wichtel.domain import AlreadyExists, StorageFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class HomeLock:
 
     Raises:
         AlreadyExists: on entry, if another process serves that home.
+        StorageFailed: on entry, if it cannot be made or written.
     """
 
     def __init__(self, home: Path, url: str) -> None:
@@ -41,10 +42,15 @@ class HomeLock:
         self._file = -1
 
     def __enter__(self) -> Self:
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        from wichtel.settings import make_home
+
+        make_home(self.home)
         path = self.home / "serve.lock"
-        # Never removed: whoever unlinks a lock file lets two processes hold it.
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # Never removed: whoever unlinks a lock file lets two processes hold it.
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageFailed(f"the home cannot be used: {error.strerror}.", where=str(path), hint="Choose another --home.") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
