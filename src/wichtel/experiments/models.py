@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import time
-from dataclasses import replace
 
 from wichtel.domain import (
     AlreadyExists,
@@ -19,9 +18,8 @@ from wichtel.domain import (
 )
 from wichtel.domain.errors import from_json
 from wichtel.experiments.access import Principal, Role
-from wichtel.experiments.ids import new_id
 from wichtel.plans import SourceTree, read_job
-from wichtel.protocols.submission import START_SECONDS, analysis_spec
+from wichtel.protocols.submission import START_SECONDS, analysis_spec, submit_analysis
 from wichtel.protocols.template import version_id
 from wichtel.store import Artifacts, Database, codec
 from wichtel.training import check_fits
@@ -91,20 +89,17 @@ class Models:
     def _analyse(self, spec: RunSpec, load_seconds: float) -> Analysis:
         """Have a worker load the plan, and wait. A plan that failed before is tried again: what it lacked may be there now."""
         with self._db.transaction() as tx:
-            earlier = tx.runs.find(spec.id)
-            if earlier is not None and earlier.state.ended and earlier.state is not RunState.SUCCEEDED:
-                spec = replace(spec, id=f"{spec.id}/{new_id('again')}")
-            tx.runs.add(spec)
+            identity = submit_analysis(tx, spec, since=tx.now)
         deadline = time.monotonic() + load_seconds + 2 * START_SECONDS
         while time.monotonic() < deadline:
             with self._db.read() as tx:
-                run = tx.runs.get(spec.id)
+                run = tx.runs.get(identity)
             if run.state is RunState.SUCCEEDED:
                 return codec.from_plain(run.result, Analysis)
             if run.state.ended:
                 raise from_json(run.error or {"message": "the analysis of the plan was canceled."})
             time.sleep(LOOK_SECONDS)
-        raise SystemFault("no worker analysed the plan in time.", where=f"run {spec.id}", hint="Is a controller running? See /readyz.")
+        raise SystemFault("no worker analysed the plan in time.", where=f"run {identity}", hint="Is a controller running? See /readyz.")
 
     def get(self, name: str) -> Model:
         """One model.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from wichtel.domain import Analysis, Experiment, Resources, RunSpec, RunState, SystemFault, UserError
@@ -42,6 +43,21 @@ def analysis_spec(tree: str, *, quota_group: str, load_seconds: float = 60.0, pr
     )
 
 
+def submit_analysis(tx: Transaction, spec: RunSpec, *, since: datetime) -> str:
+    """The run of an analysis: one that is there already, unless it came to nothing before `since`, else a new one.
+
+    What it lacked then (memory, a package, a worker) may be there now, so an old failure is nobody's answer for ever.
+    """
+    first, number = spec.id, 0
+    while (run := tx.runs.find(spec.id)) is not None:
+        if not run.state.ended or run.state is RunState.SUCCEEDED or (run.state is RunState.FAILED and run.created >= since):
+            return spec.id
+        number += 1
+        spec = replace(spec, id=f"{first}/{number}")
+    tx.runs.add(spec)
+    return spec.id
+
+
 def training_spec(tx: Transaction, experiment: Experiment, run: str, tree: str, analysis: Analysis, *, seed: int) -> RunSpec:
     """A full training: scored on evaluation and holdout windows, weights and predictions kept."""
     job = analysis.job
@@ -66,7 +82,7 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
     """
     dataset = tx.datasets.get(analysis.job.dataset)
     key = hashlib.sha256(f"{tree}/{dataset.digest}/{fingerprint()}".encode()).hexdigest()[:32]
-    oldest = tx.now - timedelta(days=experiment.config.baseline_max_age_days)
+    started = experiment.started or experiment.created
     number = 0
     while True:
         run_id = f"baseline/{key}/{replicate}/{number}"
@@ -75,11 +91,12 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
             seed = seed_of(analysis.job.seed, "baseline", replicate)
             tx.runs.add(training_spec(tx, experiment, run_id, tree, analysis, seed=seed))
             return run_id
-        young = run.ended is None or run.ended >= oldest
-        if young and (run.state is RunState.SUCCEEDED or not run.state.ended):
+        # What was trained for this experiment is young enough for it: a step that is carried out again finds it.
+        age = (tx.now - run.ended) / timedelta(days=1) if run.ended is not None and run.created < started else 0.0
+        if age <= experiment.config.baseline_max_age_days and (run.state is RunState.SUCCEEDED or not run.state.ended):
             return run_id
         # This experiment's own failure is reported, not tried again.
-        if run.state is RunState.FAILED and run.created >= (experiment.started or experiment.created):
+        if run.state is RunState.FAILED and run.created >= started:
             return run_id
         number += 1
 

@@ -11,7 +11,6 @@ from wichtel.domain import (
     Estimate,
     Experiment,
     ExperimentResult,
-    ExperimentState,
     ExperimentStatus,
     IllegalTransition,
     ModelVersion,
@@ -29,11 +28,12 @@ from wichtel.protocols.submission import (
     owner_of,
     seed_of,
     small,
+    submit_analysis,
     submit_baseline,
     training_spec,
 )
 from wichtel.recipes import Edit
-from wichtel.store import codec
+from wichtel.store import Transaction, codec
 from wichtel.workflows import StepContext
 
 COMPARE = "wichtel.protocols.entries:compare"
@@ -61,6 +61,17 @@ class Steps:
         """The experiment, as registered."""
         return get_experiment(self.db, inputs)
 
+    def claim(self, tx: Transaction, ctx: StepContext, inputs: Inputs) -> Experiment:
+        """The experiment, held until `tx` ends: whoever would end it waits, and then finds what this step submitted.
+
+        Raises:
+            IllegalTransition: it has ended or was handed to a later workflow meanwhile.
+        """
+        identity, generation = inputs["input"]["experiment"], inputs["input"]["generation"]
+        if not tx.experiments.set_workflow(identity, generation, ctx.workflow):
+            raise IllegalTransition("it is no longer this workflow's.", where=f"experiment {identity}")
+        return tx.experiments.get(identity)
+
     def analysis(self, inputs: Inputs) -> Analysis:
         """What step ``analyse_base`` found."""
         return codec.from_plain(inputs["analyse_base"], Analysis)
@@ -74,24 +85,23 @@ class Steps:
             IllegalTransition: the experiment has ended or was handed to a later workflow meanwhile.
         """
         with self.db.transaction() as tx:
-            experiment = tx.experiments.get(inputs["input"]["experiment"])
-            generation = inputs["input"]["generation"]
-            if experiment.state is not ExperimentState.IN_PROGRESS or not tx.experiments.set_workflow(
-                experiment.id, generation, ctx.workflow
-            ):
-                raise IllegalTransition("it is no longer this workflow's.", where=f"experiment {experiment.id}")
-            version = tx.versions.get(experiment.target)
+            version = tx.versions.get(self.claim(tx, ctx, inputs).target)
         return {"version": version.id, "tree": version.tree}
 
     # -- compile and analyse -------------------------------------------------------------------------------------------------------
 
     def submit_analysis(self, ctx: StepContext, inputs: Inputs, tree: str) -> dict[str, Any]:
         """Have `tree` loaded and traced by a worker."""
-        experiment = self.experiment(ctx, inputs)
-        spec = analysis_spec(tree, quota_group=experiment.quota_group, priority=experiment.config.priority, owner=owner_of(experiment))
         with self.db.transaction() as tx:
-            tx.runs.add(spec)
-        return {"run": spec.id}
+            experiment = self.claim(tx, ctx, inputs)
+            spec = analysis_spec(
+                tree,
+                quota_group=experiment.quota_group,
+                load_seconds=tx.versions.get(experiment.target).analysis.job.load_seconds,
+                priority=experiment.config.priority,
+                owner=owner_of(experiment),
+            )
+            return {"run": submit_analysis(tx, spec, since=experiment.started or experiment.created)}
 
     def analyse_base(self, ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
         """Have the base analysed."""
@@ -106,9 +116,10 @@ class Steps:
 
     def baseline(self, ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
         """Find the baseline's trainings, or submit them if they are too old or by other versions of the software."""
-        experiment, analysis = self.experiment(ctx, inputs), self.analysis(inputs)
+        analysis = self.analysis(inputs)
         tree = inputs["branch_base"]["tree"]
         with self.db.transaction() as tx:
+            experiment = self.claim(tx, ctx, inputs)
             runs = [submit_baseline(tx, experiment, tree, analysis, k) for k in range(experiment.config.replicates)]
         return {"runs": runs}
 
@@ -134,11 +145,11 @@ class Steps:
         return self.submit_analysis(ctx, inputs, inputs["apply_recipe"]["tree"])
 
     def train_candidate(self, ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
-        """Make the proposed model a version and submit its trainings, each with a seed that nothing before has used."""
-        experiment = self.experiment(ctx, inputs)
+        """Make the proposed model a version and submit its trainings, each with a seed that no trial and no baseline has."""
         edit = inputs["apply_recipe"]
         analysis = codec.from_plain(inputs["initialise"], Analysis)
         with self.db.transaction() as tx:
+            experiment = self.claim(tx, ctx, inputs)
             version = ModelVersion(
                 id=version_id(experiment.model, edit["tree"], experiment.id),
                 model=experiment.model,
@@ -187,6 +198,7 @@ class Steps:
             quota_group=experiment.quota_group,
         )
         with self.db.transaction() as tx:
+            self.claim(tx, ctx, inputs)
             tx.runs.add(spec)
         return {"run": spec.id}
 

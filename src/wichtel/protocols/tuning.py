@@ -103,10 +103,10 @@ class Tuning(Protocol):
             return self.search_space(s.analysis(inputs), s.experiment(ctx, inputs).config.parameters).to_json()
 
         def run_study(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
-            experiment, analysis = s.experiment(ctx, inputs), s.analysis(inputs)
-            parameters = experiment.config.parameters
-            job = analysis.job
+            job = s.analysis(inputs).job
             with s.db.transaction() as tx:
+                experiment = s.claim(tx, ctx, inputs)
+                parameters = experiment.config.parameters
                 tx.studies.add(
                     StudySpec(
                         id=f"{experiment.id}/study",
