@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from wichtel.cli.local import local_client
-from wichtel.client import Client
+from wichtel.client import Client, NoService
 from wichtel.domain import Estimate, Experiment, ExperimentState, ExperimentStatus, NotFound, WichtelError
 from wichtel.settings import load_settings
 
@@ -114,26 +115,18 @@ def follow(client: Client, experiments: Sequence[str], console: Console) -> list
     runs_bar = bars.add_task("analyses, trainings, comparisons", total=None)
     told: set[str] = set()
     found: list[Experiment] = []
-    with Live(bars, console=console, refresh_per_second=4, transient=True) if console.is_terminal else bars_off():
+    with Live(bars, console=console, refresh_per_second=4, transient=True) if console.is_terminal else nullcontext():
         for found in client.experiments.watch(experiments):
             for e in found:
                 if e.state is ExperimentState.FINISHED and e.id not in told:
                     told.add(e.id)
                     console.print(f"  {e.id}  {e.model:21} {e.protocol:20} {e.config.intent.name:19} {e.status}  ({seconds(e)} s)")
             bars.update(finished_bar, completed=len(told))
-            runs = client.runs.list(limit=None)
-            bars.update(runs_bar, completed=sum(r.state.ended for r in runs), total=len(runs))
+            # Only for the bar: a service that is away for a moment is no reason to stop.
+            with suppress(NoService):
+                runs = client.runs.list(limit=None)
+                bars.update(runs_bar, completed=sum(r.state.ended for r in runs), total=len(runs))
     return found
-
-
-class bars_off:  # noqa: N801 - stands in for Live
-    """No bars: the output goes to a file or a pipe."""
-
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to take down."""
 
 
 def seconds(e: Experiment) -> int:
