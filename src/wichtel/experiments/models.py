@@ -60,16 +60,15 @@ class Models:
         tree = SourceTree.from_archive(archive)
         job = read_job(tree)
         with self._db.read() as tx:
-            known = tx.models.find(name)
-            if known is not None and new:
-                raise AlreadyExists(f"there is a model {name!r} already.", hint="Without --new this adds a version of it.")
-            if known is not None:
-                principal.need_share(known.owner, known.team, to="add a version of the model")
+            _check_free(tx.models.find(name), principal, new=new)
             dataset = tx.datasets.get(job.dataset)
         spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
         analysis = self._analyse(spec, job.load_seconds)
         check_fits(analysis, dataset)
         with self._db.transaction() as tx:
+            # Again: somebody else may have taken the name while the plan was analysed.
+            known = tx.models.find(name)
+            _check_free(known, principal, new=new)
             version = ModelVersion(
                 id=version_id(name, tree.digest, ""),
                 model=name,
@@ -79,7 +78,7 @@ class Models:
                 created=tx.now,
             )
             tx.versions.add(version)
-            if tx.models.find(name) is None:
+            if known is None:
                 tx.models.add(Model(name=name, owner=principal.name, team=team or principal.team, head=version.id, created=tx.now))
             else:
                 tx.models.set_head(name, version.id)
@@ -159,3 +158,11 @@ class Models:
             tx.models.set_head(name, identity)
             tx.audit.add(principal.name, "launch", name, {"version": identity, "instead_of": model.head})
             return tx.models.get(name)
+
+
+def _check_free(known: Model | None, principal: Principal, *, new: bool) -> None:
+    if known is None:
+        return
+    if new:
+        raise AlreadyExists(f"there is a model {known.name!r} already.", hint="Without --new this adds a version of it.")
+    principal.need_share(known.owner, known.team, to="add a version of the model")
