@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections import Counter
 
 from wichtel.domain import ExperimentState, ExperimentStatus, InvalidInput, QuotaGroup
+from wichtel.experiments import Experiments
 from wichtel.experiments.ending import end
+from wichtel.store import Artifacts
 
 DAY = 86_400
 
@@ -136,3 +138,16 @@ def test_an_experiment_ends_once(world) -> None:
     assert finish(ExperimentStatus.CANCELED)
     assert not finish(ExperimentStatus.UNSATISFIED)
     assert world.get("e1").status is ExperimentStatus.CANCELED
+
+
+def test_what_an_experiment_runs_is_stopped_when_somebody_else_sets_its_verdict(world, tmp_path) -> None:
+    world.add("e1")
+    world.run()
+    service = Experiments(world.db, Artifacts(str(tmp_path)), world.workflows)
+    assert service.finish("e1", ExperimentStatus.SATISFIED, "decided elsewhere")
+    assert not service.finish("e1", ExperimentStatus.UNSATISFIED, "or not")
+    world.run()
+    assert world.get("e1").status is ExperimentStatus.SATISFIED
+    status = world.workflows.status("e1/run/1")
+    assert status is not None
+    assert status.state == "CANCELED"

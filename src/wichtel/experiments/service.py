@@ -12,7 +12,7 @@ from wichtel.domain import (
     Registration,
 )
 from wichtel.experiments.access import Principal, Role
-from wichtel.experiments.ending import EXPIRE, end, enqueue_schedule
+from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, enqueue_schedule
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
 from wichtel.store import Artifacts, Database, ExperimentFilter, Page, Transaction
 from wichtel.workflows import StepStatus, WorkflowPort
@@ -153,9 +153,16 @@ class Experiments:
         return end(self._workflows, tx, experiment.id, status, cause)
 
     def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
-        """FinishExperiment: store the result and end it, unless it has ended already. Return whether this call did."""
+        """FinishExperiment: store the result and end it, unless it has ended already; what it still runs is stopped.
+
+        Return whether this call did.
+        """
         with self._db.transaction() as tx:
-            return end(self._workflows, tx, identity, status, cause, result)
+            if not end(self._workflows, tx, identity, status, cause, result):
+                return False
+            # Whatever the verdict: it did not come from the workflow, which may be under way.
+            self._workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
+            return True
 
     def put_quota_group(self, group: QuotaGroup, principal: Principal) -> QuotaGroup:
         """Set a team's share; what waits for it is scheduled at once."""
