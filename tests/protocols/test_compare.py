@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wichtel.domain import SystemFault
-from wichtel.protocols.compare import compare_quality, compare_resource, same_examples
+from wichtel.protocols.compare import compare_quality, compare_resource, mean_metrics, same_examples
 
 
 def mean_of(values: np.ndarray):
@@ -87,3 +87,8 @@ def test_a_resource_with_noise_has_an_interval_that_shows_it() -> None:
 def test_models_scored_on_different_examples_are_not_compared() -> None:
     with pytest.raises(SystemFault, match="different examples"):
         same_examples([np.arange(5), np.arange(5), np.arange(1, 6)], window="holdout")
+
+
+def test_a_metric_that_was_not_a_number_in_one_replicate_is_left_out() -> None:
+    replicates = [{"metrics": {"auc": 0.8, "own": 1.0}}, {"metrics": {"auc": 0.6}}]
+    assert mean_metrics(replicates, "metrics") == {"auc": pytest.approx(0.7)}

@@ -193,6 +193,6 @@ def same_examples(rows: Sequence[Array], *, window: str) -> None:
 
 
 def mean_metrics(results: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
-    """Metrics averaged over replicates."""
-    first = results[0][key] or {}
-    return {name: sum(float(r[key][name]) for r in results) / len(results) for name in first}
+    """Metrics averaged over replicates; without those that one of them lacks, since it was not a number there."""
+    tables = [r[key] or {} for r in results]
+    return {name: sum(float(t[name]) for t in tables) / len(tables) for name in tables[0] if all(name in t for t in tables)}
