@@ -145,6 +145,7 @@ def test_a_plan_that_fails_in_training_is_the_users_error_with_its_place(app, se
         (ProtocolRequest(protocol="SetHyperparameters", parameters={"values": {"weight": 99}}), r"outside \[1"),
         (ProtocolRequest(protocol="SetHyperparameters", parameters={"values": {"weight": "3"}}), "is not an int"),
         (ProtocolRequest(protocol="TuneHyperparameters", parameters={"tunables": ["wieght"]}), "Did you mean 'weight'"),
+        (ProtocolRequest(protocol="TuneHyperparameters", parameters={"tunables": [["weight"]]}), "has no tunable"),
         (ProtocolRequest(protocol="TuneHyperparameters", parameters={"searcher": "tpo"}), "Did you mean 'tpe'"),
         (ProtocolRequest(protocol="TrainModel", intent="improve_qualty"), "Did you mean 'improve_quality'"),
         (ProtocolRequest(protocol="TrainModel", overrides={"replicats": 2}), "Did you mean 'replicates'"),

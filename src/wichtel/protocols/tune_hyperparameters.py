@@ -37,7 +37,7 @@ class TuneHyperparameters(Tuning):
         given = dict(parameters.get("space") or {})
         chosen = list(parameters.get("tunables") or []) or list(given) or list(known)
         for name in (*chosen, *given):
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise InvalidInput(f"the plan has no tunable {name!r}.", hint=did_you_mean(str(name), known))
         space = dict(search_space(tuple(t for t in analysis.tunables if t.name in chosen)))
         if given:

@@ -160,11 +160,12 @@ class Tuning(Protocol):
             if not differing:
                 raise UserError("the best configuration found is the one that the model has.", where=inputs["run_study"]["study"])
             tree = s.load(inputs["branch_base"]["tree"])
-            return s.save_edit(self.edit(tree, analysis, differing[0]["config"]))
+            return {**s.save_edit(self.edit(tree, analysis, differing[0]["config"])), "winner": differing[0]}
 
         def report(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
             study = inputs["run_study"]
-            searched = study["best"][0]["metrics"]["objective"]
+            # Not always the best of all: that may be the configuration that the model has.
+            searched = inputs["apply_recipe"]["winner"]["metrics"]["objective"]
             note = (
                 f"Winner of {study['trials']} trials, where its objective was {searched:+.4g} on the evaluation window; "
                 "retrained with a fresh seed and judged on the holdout window."
