@@ -96,6 +96,8 @@ class Context:
             number = operator.index(step)
         except TypeError:
             raise InvalidInput(f"step {step!r} is not a whole number.", where="report") from None
+        if not -(2**63) <= number < 2**63:
+            raise InvalidInput(f"step {number} does not fit into 64 bits.", where="report", hint="Count steps from 0.")
         if self._last is not None and number <= self._last:
             raise InvalidInput(f"step {number} comes after step {self._last}.", where="report", hint="Steps of a run strictly increase.")
         values = {}

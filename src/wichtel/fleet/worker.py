@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 import msgspec
 
-from wichtel.domain import UserError
+from wichtel.domain import UserError, WichtelError
 from wichtel.fleet import processes
 from wichtel.fleet.carry import Carrier, Context
 from wichtel.fleet.frames import Splitter, frame
@@ -87,6 +87,9 @@ class Worker:
                     self._hear(read_by_worker(body))
         except OSError:
             pass
+        except (msgspec.DecodeError, WichtelError) as error:
+            # It cannot hear any more, and would never end.
+            sys.stderr.write(f"the worker ends: what came is no message: {error}\n")
         end_group()
 
     def _hear(self, message: object) -> None:

@@ -201,12 +201,12 @@ def bad_entries_are_told(fleet: Fleet) -> None:
 
 def odd_values_do_no_harm(fleet: Fleet) -> None:
     """NaN is reported as it is; a step twice and a result that is no JSON are the user's errors."""
-    odd, backwards, unfit = fleet.run(fleet.spec("odd_metrics"), fleet.spec("backwards"), fleet.spec("no_json"))
+    odd, backwards, unfit, far = fleet.run(fleet.spec("odd_metrics"), fleet.spec("backwards"), fleet.spec("no_json"), fleet.spec("far"))
     assert odd.state is RunState.SUCCEEDED
     (metrics,) = [m.metrics for m in fleet.listener.measurements if m.run == odd.spec.id]
     assert math.isnan(metrics["x"])
     assert metrics["y"] == float("inf")
-    assert (backwards.state, unfit.state) == (RunState.FAILED, RunState.FAILED)
+    assert (backwards.state, unfit.state, far.state) == (RunState.FAILED, RunState.FAILED, RunState.FAILED)
     assert backwards.error is not None
     assert "Steps of a run strictly increase" in backwards.error["hint"]
 

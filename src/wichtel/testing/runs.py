@@ -52,6 +52,11 @@ def backwards(payload: dict[str, Any], context: RunContext) -> None:
     context.report(1, x=1.0)
 
 
+def far(payload: dict[str, Any], context: RunContext) -> None:
+    """Report a step that no database holds."""
+    context.report(2**63, x=1.0)
+
+
 def raises(payload: dict[str, Any], context: RunContext) -> NoReturn:
     """Divide by zero."""
     raise ZeroDivisionError("by nought")
@@ -159,8 +164,10 @@ def checkpoints(payload: dict[str, Any], context: RunContext) -> list[Any]:
 
 
 def scratches(payload: dict[str, Any], context: RunContext) -> str:
-    """Leave a file in the scratch directory; return the directory."""
+    """Leave a file in the scratch directory; return the directory, or with `vanish`, end the process."""
     (context.scratch / "file").write_text("x")
+    if payload.get("vanish"):
+        os._exit(1)
     return str(context.scratch)
 
 
