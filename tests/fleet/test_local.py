@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from wichtel.domain import InvalidInput, NotFound, Resources, RetryPolicy, Run, RunSpec, RunState
+from wichtel.domain import InvalidInput, NotFound, Resources, RetryPolicy, Run, RunSpec, RunState, SystemFault
 from wichtel.fleet import FleetSettings, LocalEngine, log_path, open_engine
+from wichtel.fleet.leadership import Leadership
 from wichtel.testing.engines import Fleet
 
 
@@ -176,6 +177,38 @@ def test_what_a_lost_worker_printed_is_kept(fleet: Fleet) -> None:
     spec = fleet.spec("vanishes", text="last words", options={"retry": RetryPolicy(max_attempts=1)})
     fleet.run(spec)
     assert log_path(fleet.folder / "fleet", spec.id, 1).read_text() == "last words\n"
+
+
+def test_a_lost_worker_leaves_no_scratch_directory(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.run(fleet.spec("scratches", vanish=True, options={"retry": RetryPolicy(max_attempts=2)}))
+    until(lambda: not list((tmp_path / "fleet/scratch").iterdir()))
+
+
+def test_a_payload_that_cannot_be_sent_fails_its_run_alone(fleet: Fleet) -> None:
+    unfit, fine = fleet.run(fleet.spec("echo", 1, a=2**70), fleet.spec("echo", 2, a=1))
+    assert unfit.state is RunState.FAILED
+    assert unfit.error is not None
+    assert "not plain JSON" in unfit.error["message"]
+    assert fine.state is RunState.SUCCEEDED
+
+
+def test_a_store_that_fails_when_a_controller_begins_to_lead_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, faults = Leadership._load, [SystemFault("away for a moment.")]
+
+    def failing(self: Leadership) -> list[Run]:
+        if faults:
+            raise faults.pop()
+        return load(self)
+
+    monkeypatch.setattr(Leadership, "_load", failing)
+    with Fleet(LocalEngine(1), tmp_path, lease_seconds=0.5) as fleet:
+        until(lambda: not faults)
+        assert fleet.controller.alive
+        with fleet.database.transaction() as tx:
+            tx.runs.add(fleet.spec("echo"))
+        (run,) = fleet.wait(["test/echo/0"])
+        assert run.state is RunState.SUCCEEDED
+    assert not fleet.controller.alive
 
 
 def test_workers_are_warm(fleet: Fleet) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wichtel.domain import RunSpec, SystemFault
@@ -178,6 +179,11 @@ class Controller:
         leadership = self._leadership
         return leadership is not None and not leadership.ended.is_set()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it leads or stands by; False before `start`, after `stop`, and if a fault of ours ended it."""
+        return self._thread.is_alive()
+
     # Inside
 
     def _status(self) -> FleetStatus:
@@ -220,13 +226,12 @@ class Controller:
         while not self._quit.is_set():
             try:
                 epoch = await asyncio.to_thread(self._acquire)
+                if epoch is not None:
+                    await self._lead(epoch, self._quit)
             except SystemFault as fault:
                 if not self._settled.is_set():
                     raise
                 _log.warning("the store cannot be reached, trying again: %s", fault)
-                epoch = None
-            if epoch is not None:
-                await self._lead(epoch, self._quit)
             self._settled.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._quit.wait(), self.settings.lease_seconds / 5)
@@ -281,14 +286,14 @@ class _Holder:
 
     @classmethod
     def here(cls) -> _Holder:
-        return cls(f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
+        return cls(f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex[:8]}")
 
     @staticmethod
     def is_dead(holder: str) -> bool:
         """Whether it was a process of this machine that is no more."""
         host, _, rest = holder.partition("/")
         pid = rest.partition("/")[0]
-        if host != socket.gethostname() or not pid.isdigit():
+        if host != _machine() or not pid.isdigit():
             return False
         try:
             os.kill(int(pid), 0)
@@ -297,6 +302,14 @@ class _Holder:
         except PermissionError:
             return False
         return False
+
+
+def _machine() -> str:
+    """Names what a process id belongs to: containers may share their machine's name, but not its numbers."""
+    try:
+        return f"{socket.gethostname()}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _settle(future: Future[Any], work: Callable[[], Any]) -> None:

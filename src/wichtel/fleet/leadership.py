@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
-from wichtel.domain import Measurement, Run, RunSpec, RunState, SystemFault
+from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
 from wichtel.fleet import paths, roster
 from wichtel.fleet.log import LEASE, Log
-from wichtel.fleet.messages import Ack, ToController, ToWorker, Welcome
+from wichtel.fleet.messages import Ack, Assign, ToController, ToWorker, Welcome
 from wichtel.fleet.ports import Engine, Link, Owner
 from wichtel.fleet.roster import Roster
 from wichtel.fleet.settings import FleetSettings
@@ -166,6 +167,11 @@ class Leadership:
 
     def _carry_out(self, effect: roster.Effect) -> None:
         match effect:
+            case roster.Send(worker, Assign() as message):
+                try:
+                    self._send(worker, message)
+                except InvalidInput as unfit:
+                    self.roster.unfit(worker, unfit)
             case roster.Send(worker, message):
                 self._send(worker, message)
             case roster.Save(run):
@@ -231,9 +237,11 @@ class Leadership:
         self.roster.durable(run)
         if worker:
             self._send(worker, Ack(run.spec.id, run.attempt))
-        checkpoints = paths.checkpoint_path(self._state_dir, run.spec.id)
-        if checkpoints.exists():
-            self._loop.run_in_executor(None, lambda: shutil.rmtree(checkpoints, ignore_errors=True))
+        # An attempt that was cut short could not clean up after itself.
+        left = [paths.scratch_path(self._state_dir, run.spec.id, attempt) for attempt in range(1, run.attempt + 1)]
+        for folder in (paths.checkpoint_path(self._state_dir, run.spec.id), *left):
+            if folder.exists():
+                self._loop.run_in_executor(None, partial(shutil.rmtree, folder, ignore_errors=True))
         found = self._owners.find(run.spec.owner)
         if found is None:
             return

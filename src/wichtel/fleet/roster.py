@@ -243,6 +243,16 @@ class Roster:
                 seat.state = SeatState.ENDING
                 seat.since = self._clock()
 
+    def unfit(self, worker: str, fault: UserError) -> None:
+        """The run that the worker was to carry out cannot be sent: it has failed, and the worker is idle."""
+        seat = self._workers.get(worker)
+        if seat is None or seat.job is None:
+            return
+        job, seat.job = seat.job, None
+        seat.state = SeatState.IDLE
+        self._end(job, RunState.FAILED, error=fault.to_json())
+        self._place()
+
     def gone(self, worker: str, reason: str) -> None:
         """No process of this worker is left."""
         seat = self._workers.pop(worker, None)
