@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wichtel.client import Client
-from wichtel.domain import NotPermitted, SystemFault
+from wichtel.domain import NotPermitted
 
 if TYPE_CHECKING:
     from wichtel.app import App
@@ -47,10 +47,10 @@ def local_client(settings: Settings, *, works: bool, analyses: bool = False) -> 
 
     Raises:
         AlreadyExists: a service runs on that home.
-        SystemFault: the server part of Wichtel is not installed.
     """
     import httpx2
 
+    from wichtel.app import App
     from wichtel.server.home import HomeLock
 
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def local_client(settings: Settings, *, works: bool, analyses: bool = False) -> 
         stack.enter_context(HomeLock(settings.home, f"unix:{path}"))
         # A home made by hand may be open to others.
         folder.chmod(0o700)
-        app = build(settings)
+        app = App(settings)
         stack.callback(app.stop)
         app.start(settings.roles if works else ("api", "controller") if analyses else ("api",))
         token = admin_token(app)
@@ -69,19 +69,6 @@ def local_client(settings: Settings, *, works: bool, analyses: bool = False) -> 
 
         stack.enter_context(Background(app, path))
         yield stack.enter_context(Client("http://localhost", token, transport=httpx2.HTTPTransport(uds=str(path))))
-
-
-def build(settings: Settings) -> App:
-    """The services.
-
-    Raises:
-        SystemFault: the server part of Wichtel is not installed.
-    """
-    try:
-        from wichtel.app import App
-    except ModuleNotFoundError as error:
-        raise SystemFault(f"{error.name} is not installed.", hint="This needs the server part: pip install 'wichtel[server]'.") from None
-    return App(settings)
 
 
 def admin_token(app: App) -> str:

@@ -28,7 +28,7 @@ from wichtel.cli import (
     tune,
 )
 from wichtel.cli.command import HOME, JSON, LOCAL, TOKEN, URL, group
-from wichtel.domain import NotFound, NotPermitted, UserError, WichtelError
+from wichtel.domain import NotFound, NotPermitted, SystemFault, UserError, WichtelError
 
 EXIT_CODES = """Exit codes: 0 done; 1 system fault; 2 bad input or usage; 3 an experiment that was followed ended UNSATISFIED; 4 not found;
 5 no service, or not permitted; 130 interrupted with ctrl-C (what runs in a service goes on)."""
@@ -89,6 +89,12 @@ def main() -> None:
         app()
     except WichtelError as error:
         sys.exit(_tell(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "wichtel":
+            raise
+        # A plain install has what `tune` and the client need, and no more.
+        hint = "This needs the server part: pip install 'wichtel[server]'."
+        sys.exit(_tell(SystemFault(f"the package {error.name} is not installed.", hint=hint)))
 
 
 def _tell(error: WichtelError) -> int:

@@ -36,7 +36,7 @@ def serve(
         # What they tell at the level info is for those who look into them.
         for chatty in ("alembic", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-    from wichtel.cli.local import build
+    from wichtel.app import App
     from wichtel.server import HomeLock, listen, write_token
     from wichtel.server import serve as serve_
 
@@ -51,13 +51,14 @@ def serve(
         if settings.database_url.startswith("sqlite"):
             # Of the embedded database one process takes care; PostgreSQL has any number of replicas.
             stack.enter_context(HomeLock(settings.home, url))
-        app = build(settings)
+        app = App(settings)
         stack.callback(app.stop)
         token = app.access.initialise()
-        app.start(settings.roles)
         if token is not None:
+            # Before anything else can fail: nobody can read it again.
             path = write_token(settings.home, token)
             here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
+        app.start(settings.roles)
 
         def ready() -> None:
             data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "token": token}
