@@ -84,6 +84,18 @@ def test_a_resource_with_noise_has_an_interval_that_shows_it() -> None:
     assert estimate.low < -5 < estimate.high < -3
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_difference_that_is_only_the_noise_of_few_measurements_is_found_about_as_rarely_as_it_says(count: int) -> None:
+    wrong = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        baselines, candidates = ([[value] for value in rng.normal(10, 1, count)] for _ in range(2))
+        estimate = compare_resource("m", baselines, candidates, exact=False, confidence=0.95, resamples=400, seed=seed)
+        wrong += not estimate.low <= 0 <= estimate.high
+    # As for the luck of seeds.
+    assert wrong <= 18
+
+
 def test_models_scored_on_different_examples_are_not_compared() -> None:
     with pytest.raises(SystemFault, match="different examples"):
         same_examples([np.arange(5), np.arange(5), np.arange(1, 6)], window="holdout")

@@ -2,8 +2,8 @@
 
 Quality: paired bootstrap (Efron & Tibshirani 1993, chapter 16): examples are drawn with replacement, the same draw for both models. With
 replicates, the luck of the seeds widens the interval by Welch's t on the trainings (Welch 1947); a bootstrap over so few would be too sure
-of itself. Resources: bootstrap of the difference of medians over repeated measurements; a metric measured once and without noise (bytes,
-parameters) has an interval of width 0.
+of itself. Resources: bootstrap of the difference of medians over repeated measurements, or Welch's t on the means of fewer than five; a
+metric measured once and without noise (bytes, parameters) has an interval of width 0.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
     #: From example weights (counts of a resample; None for all ones) to the metric's value.
     Score = Callable[[Array | None], float]
+
+
+#: The bootstrap of a median of fewer measurements is too sure: of two and two, a third of all noise would pass for a difference.
+FEW = 5
 
 
 def compare_quality(
@@ -76,7 +80,7 @@ def compare_quality(
 
 
 def _luck(measured: Sequence[Array], resamples: int, rng: np.random.Generator) -> Array:
-    """Draws of how far the difference of the mean metrics may be off by the luck of the seeds; zeros where it cannot be told."""
+    """Draws of how far the difference of the means may be off by luck, of seeds or of measurements; zeros where it cannot be told."""
     import numpy as np
 
     shares = [values.var(ddof=1) / len(values) for values in measured if len(values) > 1]
@@ -101,7 +105,7 @@ def compare_resource(
     resamples: int,
     seed: int,
 ) -> Estimate:
-    """Difference of medians of repeated measurements.
+    """Difference of medians of repeated measurements; of means if they are few.
 
     Args:
         metric: Its name.
@@ -125,6 +129,13 @@ def compare_resource(
         method = "the same every time" if exact else "measured once, which says nothing of its noise; ask for replicates"
         return _estimate(metric, b0, c0, difference, relative, confidence, method=method, window="", replicates=len(candidates))
     rng = np.random.default_rng(seed)
+    if min(len(b), len(c)) < FEW:
+        b0, c0 = float(b.mean()), float(c.mean())
+        difference = c0 - b0 + _luck((b, c), resamples, rng)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(difference == 0, 0.0, difference / abs(b0))
+        method = f"Welch's t on {len(b)} and {len(c)} measurements"
+        return _estimate(metric, b0, c0, difference, relative, confidence, method=method, window="", replicates=len(candidates))
     bs = np.median(rng.choice(b, (resamples, len(b))), axis=1)
     cs = np.median(rng.choice(c, (resamples, len(c))), axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
