@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wichtel.domain import (
+    AlreadyExists,
     Experiment,
     ExperimentResult,
     ExperimentState,
@@ -51,8 +52,15 @@ class Experiments:
             InvalidInput: a configuration that does not fit.
         """
         principal.need(Role.EDITOR, to="register models")
+        identity = registration_id(request, principal)
+        try:
+            return self._register(request, identity, principal)
+        except AlreadyExists:
+            # The same key, at the same time: the other was first.
+            return self.get_registration(identity)
+
+    def _register(self, request: RegisterModels, identity: str, principal: Principal) -> Registration:
         with self._db.transaction() as tx:
-            identity = registration_id(request, principal)
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
                 return known
             experiments = self._expand(tx, request, identity, principal)
