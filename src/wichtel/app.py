@@ -10,12 +10,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Collection
 from typing import Self
 
-from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, did_you_mean
+from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, SystemFault, did_you_mean
 from wichtel.experiments import Access, Datasets, Experiments, Intents, Listeners, Models, Protocols, Runs, Studies
 from wichtel.experiments.ending import end
 from wichtel.experiments.ids import new_id
@@ -25,6 +26,8 @@ from wichtel.settings import ROLES, Settings, make_home
 from wichtel.store import Artifacts, Database
 from wichtel.tuning import StudyHost
 from wichtel.workflows import Workflows
+
+_log = logging.getLogger(__name__)
 
 
 class App:
@@ -129,13 +132,18 @@ class App:
 
     def ready(self) -> dict[str, bool]:
         """Part → whether it can do its work."""
-        self.db.check()
-        parts = {"database": True}
+        try:
+            self.db.check()
+            parts = {"database": True}
+        except SystemFault as fault:
+            # Not told to whoever asks, who need not show a token.
+            _log.warning("not ready: %s", fault)
+            parts = {"database": False}
         if "orchestrator" in self._roles:
             parts["orchestrator"] = True
         if self.controller is not None:
             # A standby is ready: ready to lead.
-            parts["controller"] = True
+            parts["controller"] = self.controller.alive
         return parts
 
     def _finish(self, experiment: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
