@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from wichtel.domain import SystemFault
+
 REGISTRATION = {"models": ["m"], "protocols": [{"protocol": "TrainModel"}]}
 
 
@@ -113,3 +115,24 @@ def test_a_fault_nobody_foresaw_is_told_without_its_traceback(
     assert "secret" not in answer.text
     assert problem["request_id"] in problem["hint"]
     assert any(problem["request_id"] in record.getMessage() and record.exc_info for record in caplog.records)
+
+
+def test_a_database_that_is_away_makes_the_service_not_ready(anonymous: Any, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise SystemFault("the database failed.", where="postgresql://inside/wichtel")
+
+    monkeypatch.setattr(service.app.db, "check", away)
+    answer = anonymous.http.get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, False)
+    assert "inside" not in answer.text
+
+
+def test_a_number_that_no_database_holds(api: Any) -> None:
+    assert "does not fit" in api("GET", "/v1/events", 422, params={"cursor": 10**30})["message"]
+    api("PUT", "/v1/quota-groups", 422, json={"name": "default", "max_in_progress": 10**30})
+
+
+def test_a_study_of_two_objectives_is_refused_before_it_begins(api: Any) -> None:
+    objectives = [{"metric": name, "better": "smaller"} for name in ("loss", "seconds")]
+    study = {"name": "two", "space": {"x": {"kind": "bool"}}, "objectives": objectives, "entry": "mine:train"}
+    assert "several objectives" in api("POST", "/v1/studies", 422, json=study)["message"]

@@ -19,8 +19,7 @@ from wichtel.domain import (
 from wichtel.experiments.access import Principal, Role
 from wichtel.fleet import log_path
 from wichtel.store import Database
-from wichtel.tuning.ports import Problem
-from wichtel.tuning.registry import make_pruner, make_searcher
+from wichtel.tuning.registry import check_algorithms
 
 
 class Runs:
@@ -97,12 +96,10 @@ class Studies:
 
         Raises:
             AlreadyExists: a study of that name is there.
-            InvalidInput: a searcher or pruner that does not exist or does not fit the space.
+            InvalidInput: a searcher or pruner that does not exist or does not fit the space, or several objectives.
         """
         principal.need(Role.EDITOR, to="submit studies")
-        make_searcher(spec.searcher, Problem.of(spec))
-        if spec.pruner is not None:
-            make_pruner(spec.pruner)
+        check_algorithms(spec)
         with self._db.transaction() as tx:
             if tx.studies.by_name(spec.name) is not None or not tx.studies.add(spec):
                 raise AlreadyExists(f"there is a study {spec.name!r} already.")
