@@ -151,7 +151,11 @@ def test_a_trials_run_is_named_after_it() -> None:
         lambda: RetryPolicy(max_attempts=0),
         lambda: QuotaGroup(name="ads", max_in_progress=-1),
         lambda: ExperimentConfig(intent=INTENT, replicates=0),
+        lambda: ExperimentConfig(intent=INTENT, replicates=101),
         lambda: ExperimentConfig(intent=INTENT, baseline_max_age_days=-1),
+        lambda: ExperimentConfig(intent=INTENT, baseline_max_age_days=float("nan")),
+        lambda: ExperimentConfig(intent=INTENT, priority=2**31),
+        lambda: ExperimentConfig(intent=INTENT, seed=2**64),
     ],
 )
 def test_bad_amounts_are_refused(make: Any) -> None:

@@ -29,10 +29,16 @@ class ExperimentConfig:
     origin: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.replicates < 1:
-            raise InvalidInput("replicates is at least 1.", where="experiment configuration")
-        if self.baseline_max_age_days < 0:
-            raise InvalidInput("baseline_max_age_days is not negative.", where="experiment configuration")
+        where = "experiment configuration"
+        if not 1 <= self.replicates <= 100:
+            raise InvalidInput(f"replicates is between 1 and 100, not {self.replicates}.", where=where)
+        if not self.baseline_max_age_days >= 0:
+            raise InvalidInput("baseline_max_age_days is not negative.", where=where)
+        # What a database and JSON hold.
+        if not -1_000_000 <= self.priority <= 1_000_000:
+            raise InvalidInput(f"priority is between -1,000,000 and 1,000,000, not {self.priority}.", where=where)
+        if not -(2**63) <= self.seed < 2**63:
+            raise InvalidInput(f"the seed {self.seed} takes more than 64 bits.", where=where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
