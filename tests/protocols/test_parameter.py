@@ -17,6 +17,11 @@ def test_defaults_are_filled_in() -> None:
     assert complete(SPECS, {"values": {"a": 1}}, protocol="P") == {"share": 0.5, "values": {"a": 1}, "searcher": "tpe", "only": None}
 
 
+def test_null_is_the_default() -> None:
+    given = {"values": {}, "share": None, "searcher": None, "only": None}
+    assert complete(SPECS, given, protocol="P") == {"share": 0.5, "values": {}, "searcher": "tpe", "only": None}
+
+
 def test_a_whole_number_does_for_a_number() -> None:
     share = complete(SPECS, {"values": {}, "share": 1}, protocol="P")["share"]
     assert share == 1.0

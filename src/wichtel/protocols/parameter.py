@@ -35,14 +35,14 @@ class ParameterSpec:
     choices: tuple[str, ...] = ()
 
     def check(self, value: Any) -> Any:
-        """Return `value` as the protocol will see it.
+        """Return `value` as the protocol will see it; the default for None (JSON's null).
 
         Raises:
             InvalidInput: it is of the wrong type or out of range.
         """
         where = f"parameter {self.name!r}"
         if value is None and not self.required:
-            return None
+            return self.default
         if self.type == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         fits = {

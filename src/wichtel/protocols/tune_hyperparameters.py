@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from wichtel.domain import Analysis, Config, InvalidInput, Space, did_you_mean
 from wichtel.plans import SourceTree, search_space
+from wichtel.plans.tunable import check_value
 from wichtel.protocols.parameter import ParameterSpec
 from wichtel.protocols.tuning import SEARCH_PARAMETERS, Tuning
 from wichtel.recipes import Edit, TunableSet
@@ -41,7 +42,14 @@ class TuneHyperparameters(Tuning):
                 raise InvalidInput(f"the plan has no tunable {name!r}.", hint=did_you_mean(str(name), known))
         space = dict(search_space(tuple(t for t in analysis.tunables if t.name in chosen)))
         if given:
-            space |= dict(Space.from_json(given))
+            replaced = dict(Space.from_json(given))
+            for name, parameter in replaced.items():
+                if name not in space:
+                    raise InvalidInput(f"'tunables' leaves {name!r} out, and 'space' names it.", where="parameter 'space'")
+                # Otherwise every trial with such a value would fail, one after the other.
+                for value in parameter.values(resolution=16):
+                    check_value(known[name], value, where=f"parameter 'space', {name!r}")
+            space |= replaced
         return Space({name: space[name] for name in space if name in chosen})
 
     def settings(self, config: Config) -> dict[str, Any]:
