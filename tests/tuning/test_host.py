@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from wichtel.domain import Algorithm, Expectation, Float, Objective, RunSpec, RunState, Space, StudySpec, StudyState
+from wichtel.domain import Algorithm, Expectation, Float, Objective, RunSpec, RunState, Space, StorageFailed, StudySpec, StudyState
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.store import Database
+from wichtel.store.studies import Trials
 from wichtel.tuning import StudyHost
 
 
@@ -177,3 +178,23 @@ def test_a_study_that_cannot_be_carried_fails_with_the_cause(db, tmp_path, serve
     study, _ = ended(db)
     assert study.state is StudyState.FAILED
     assert words in study.reason
+
+
+def test_trials_that_the_store_refused_for_a_while_are_not_missing(db, tmp_path, serve, monkeypatch):
+    put, faults = Trials.put_many, [StorageFailed("the disk is full.")] * 3
+
+    def failing(self, trials):
+        if faults:
+            raise faults.pop()
+        return put(self, trials)
+
+    monkeypatch.setattr(Trials, "put_many", failing)
+    # One configuration again and again, so that most are answered from the one that is there: no run's row says what became of them.
+    submit(db, tmp_path, enqueued=({"x": 0.5},) * 8, trials=20, workers=1)
+    serve()
+    study, _ = ended(db)
+    serve.stop()
+    assert not faults
+    assert (study.state, study.reason) == (StudyState.FINISHED, "all 20 trials are done")
+    with db.read() as tx:
+        assert [t.number for t in tx.trials.of_study("s-1")] == list(range(20))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,6 +24,9 @@ _log = logging.getLogger(__name__)
 _OPEN = (StudyState.PENDING, StudyState.RUNNING)
 _UNFINISHED = tuple(state for state in RunState if not state.ended)
 _MOST = 1_000_000
+
+#: Pause before trials that the database refused are written again.
+_RETRY_SECONDS = 0.5
 
 #: A trial's row may wait this long for others: until then its run's row says all that a resume needs.
 _GATHER_SECONDS = 0.05
@@ -43,6 +48,9 @@ class StudyHost:
         self._lock = threading.Lock()
         self._loops: dict[str, StudyLoop] = {}
         self._batch = _Batch()
+        #: Batches that could not be written, and when they are tried again.
+        self._refused: list[_Batch] = []
+        self._retry_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="wichtel-studies", daemon=True)
         self._gatherer = threading.Thread(target=self._gather, name="wichtel-trials", daemon=True)
@@ -54,7 +62,10 @@ class StudyHost:
 
     def stop(self) -> None:
         """Let go of all; they stay as they are, for the next host. Stop this before the controller."""
-        self._stop.set()
+        with self._lock:
+            self._stop.set()
+        # Somebody may wait for these. From here on, what is refused is given up.
+        self._try_again()
         if self._thread.ident is not None:
             self._thread.join()
         self._gatherer.join()
@@ -63,7 +74,8 @@ class StudyHost:
         self._commit.close()
 
     def flush(self) -> None:
-        """Wait until all that was written so far is durable."""
+        """Wait until all that was written so far is durable, or refused once more."""
+        self._try_again()
         self._hand_over()
         self._commit.flush()
 
@@ -144,12 +156,41 @@ class StudyHost:
             batch, self._batch = self._batch, _Batch()
             if not batch.trials:
                 return
-            written = self._commit.submit(lambda tx: tx.trials.put_many(batch.trials))
-        written.add_done_callback(batch.settle)
+            written = self._submit(batch)
+        written.add_done_callback(partial(self._settle, batch))
+
+    def _submit(self, batch: _Batch) -> Future[None]:
+        return self._commit.submit(lambda tx: tx.trials.put_many(batch.trials))
+
+    def _settle(self, batch: _Batch, written: Future[None]) -> None:
+        error = written.exception()
+        if error is None:
+            batch.future.set_result(None)
+            return
+        with self._lock:
+            # The database is full or away: a study that goes on meanwhile must not end with trials missing.
+            again = isinstance(error, SystemFault) and not self._stop.is_set()
+            if again:
+                self._refused.append(batch)
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
+        _log.error("%d trials of %s could not be written: %s", len(batch.trials), batch.trials[0].study, error)
+        if not again:
+            # Those of runs are not lost: when the study is resumed, they are read from these.
+            batch.future.set_exception(error)
+
+    def _try_again(self) -> None:
+        """Have what was refused written."""
+        with self._lock:
+            refused, self._refused = self._refused, []
+            again = [(batch, self._submit(batch)) for batch in refused]
+        for batch, written in again:
+            written.add_done_callback(partial(self._settle, batch))
 
     def _gather(self) -> None:
         while not self._stop.wait(_GATHER_SECONDS):
             self._hand_over()
+            if self._refused and time.monotonic() >= self._retry_at:
+                self._try_again()
 
     def _done(self, study_id: str, state: StudyState, reason: str) -> None:
         def write(tx: Transaction) -> None:
@@ -159,6 +200,7 @@ class StudyHost:
                 # Somebody canceled or removed it in this moment: that counts.
                 _log.info("study %s stays as it is: %s", study_id, error)
 
+        self._try_again()
         self._hand_over()
         self._commit.submit(write)
         self._forget(study_id)
@@ -189,6 +231,9 @@ class StudyHost:
                 led = leads
             except SystemFault as fault:
                 _log.warning("studies cannot be read, trying again: %s", fault)
+            except Exception:  # noqa: BLE001 - logged, see below
+                # As with one study: a fault must not leave all others lying.
+                _log.exception("the study host goes on after a fault")
 
     def _tidy(self) -> None:
         """Cancel what is left of studies that were canceled while nobody led."""
@@ -230,7 +275,7 @@ class StudyHost:
             # Its searcher or pruner may be anybody's code. One study must not stop the others.
             _log.warning("study %s cannot be carried on", spec.id, exc_info=not isinstance(error, UserError))
             reason = str(error) if isinstance(error, UserError) else f"it cannot be carried on: {type(error).__name__}: {error}"
-            with self._db.transaction() as tx:
+            with self._db.transaction() as tx, suppress(IllegalTransition, NotFound):
                 tx.studies.set_state(spec.id, StudyState.FAILED, reason)
 
 
@@ -240,12 +285,3 @@ class _Batch:
 
     trials: list[Trial] = field(default_factory=list)
     future: Future[None] = field(default_factory=Future)
-
-    def settle(self, written: Future[None]) -> None:
-        error = written.exception()
-        if error is None:
-            self.future.set_result(None)
-            return
-        # They are not lost: what is not written is read from the runs when the study is resumed.
-        _log.error("%d trials of %s could not be written: %s", len(self.trials), self.trials[0].study, error)
-        self.future.set_exception(error)

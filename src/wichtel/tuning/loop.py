@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, Trial
+from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, SystemFault, Trial
 from wichtel.fleet.ports import Stop
 from wichtel.tuning.curves import Curves
 from wichtel.tuning.log import Active, active_of, begun, number_of, owner_of, replay, result_of, run_of, trial_of
@@ -249,8 +249,15 @@ class StudyLoop:
             else:
                 self._copy(active, self._trials[earlier])
         if specs and self._unsaved:
-            for future in self._unsaved:
-                future.result()
+            try:
+                for future in self._unsaved:
+                    future.result()
+            except SystemFault as fault:
+                # The store is away and so is the host: the next one goes on from what is durable.
+                _log.warning("study %r is left as it is: %s", self.spec.name, fault)
+                self._closed = True
+                self._changed.notify_all()
+                return
             self._unsaved.clear()
         if specs:
             self._fleet.submit(specs)
