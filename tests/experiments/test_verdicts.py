@@ -149,7 +149,7 @@ def test_a_plan_that_fails_in_training_is_the_users_error_with_its_place(app, se
         (ProtocolRequest(protocol="TuneHyperparameters", parameters={"searcher": "tpo"}), "Did you mean 'tpe'"),
         (ProtocolRequest(protocol="TrainModel", intent="improve_qualty"), "Did you mean 'improve_quality'"),
         (ProtocolRequest(protocol="TrainModel", overrides={"replicats": 2}), "Did you mean 'replicates'"),
-        (ProtocolRequest(protocol="TrainModel", overrides={"replicates": 0}), "replicates is at least 1"),
+        (ProtocolRequest(protocol="TrainModel", overrides={"replicates": 0}), "replicates is between 1 and 100"),
         (ProtocolRequest(protocol="TrainModel", overrides={"replicates": "two"}), "expected `int`"),
         (
             ProtocolRequest(
