@@ -60,9 +60,16 @@ def test_tune(alone: Any, tmp_path: Path) -> None:
     assert best["metrics"]["loss"] == pytest.approx((best["config"]["x"] - 2) ** 2)
     assert "Did you mean 'train'?" in alone("tune", "mine_to_tune:trian", "--space", "space.toml", "--minimize", "loss", expect=2).err
     assert "cannot be imported" in alone("tune", "not_mine:train", "--space", "space.toml", "--minimize", "loss", expect=2).err
+    (tmp_path / "broken_to_tune.py").write_text("1 / 0\n")
+    assert "ZeroDivisionError" in alone("tune", "broken_to_tune:train", "--space", "space.toml", "--minimize", "loss", expect=2).err
     (tmp_path / "space.toml").write_text("x = {kind = 'flaot', low = 0, high = 4}\n")
     assert "Did you mean 'float'?" in alone(*arguments, expect=2).err
     assert "where" not in alone("tune", "x", "--space", "space.toml", expect=2).out
+
+
+def test_a_registration_file_with_a_value_where_a_table_belongs(alone: Any, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('models = ["m"]\nprotocols = ["TrainModel"]\nparameters = 3\n')
+    assert "parameters is no table" in alone("register", "--file", "r.toml", expect=2).err
 
 
 @pytest.fixture

@@ -39,6 +39,9 @@ def register(
     for name in said:
         if name not in _FIELDS:
             raise InvalidInput(f"unknown field {name!r}.", where=str(file), hint=did_you_mean(name, _FIELDS))
+    for name in ("parameters", "overrides"):
+        if not isinstance(said.get(name, {}), dict):
+            raise InvalidInput(f"{name} is no table.", where=str(file), hint=f"Such as {name} = {{name = value}}.")
     names = _split(models) or said.get("models") or []
     wanted = _split(protocols) or said.get("protocols") or []
     for what, given in (("models", names), ("protocols", wanted)):

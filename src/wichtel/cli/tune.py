@@ -84,6 +84,9 @@ def _load(place: str) -> Callable[..., Any]:
         module = import_module(module_name)
     except ImportError as error:
         raise InvalidInput(f"it cannot be imported: {error}.", where=module_name) from None
+    except Exception as error:
+        # The user's own code: it may raise anything.
+        raise InvalidInput(f"it cannot be imported: {type(error).__name__}: {error}.", where=module_name) from error
     found: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(found):
         functions = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
