@@ -67,3 +67,8 @@ def test_an_editor_is_no_admin(api: Any, anonymous: Any) -> None:
 
 def test_there_is_no_such_role(api: Any) -> None:
     assert api("POST", "/v1/tokens", 422, json={"name": "x", "role": "admn"})["hint"] == "Did you mean 'admin'?"
+
+
+def test_a_time_of_expiry_without_a_zone_is_refused(api: Any) -> None:
+    body = {"name": "zoneless", "role": "viewer", "expires": "2030-01-01T00:00:00"}
+    assert "time zone" in api("POST", "/v1/tokens", 422, json=body)["message"]

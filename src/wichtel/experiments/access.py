@@ -99,11 +99,13 @@ class Access:
 
         Raises:
             NotPermitted: `principal` is not an admin.
-            InvalidInput: `name` is known with another role or team.
+            InvalidInput: `name` is known with another role or team, or `expires` has no time zone.
         """
         principal.need(Role.ADMIN, to="create tokens")
         check_name(name, what="principal")
         wanted = role_of(role).name.lower()
+        if expires is not None and expires.tzinfo is None:
+            raise InvalidInput(f"{expires.isoformat()} needs a time zone.", where="expires", hint=f"For example {expires.isoformat()}Z.")
         token = _new_token()
         with self._db.transaction() as tx:
             known = tx.principals.find(name)
