@@ -15,7 +15,7 @@ app = group("Registered examples, in time order.")
 def add(
     here: Here,
     name: Annotated[str, typer.Argument(help="Such as flights.")],
-    files: Annotated[list[str], typer.Argument(help="Parquet or CSV files that the service can read: paths or fsspec addresses.")],
+    files: Annotated[list[str], typer.Argument(help="Parquet or CSV files that the service can read.")],
     time_column: Annotated[str, typer.Option(help="The column with each example's time.")],
 ) -> None:
     """Read files, put the examples in time order, keep them."""

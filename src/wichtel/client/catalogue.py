@@ -27,7 +27,7 @@ class Datasets:
 
         Args:
             name: Such as ``flights``.
-            files: Paths, taken from the current folder, or fsspec addresses.
+            files: Paths, taken from the current folder; the service must be able to read them.
             time_column: The column with each example's time.
 
         Raises:

@@ -87,6 +87,8 @@ class Job:
         object.__setattr__(self, "order", one_of(Order, self.order, where=where))
         if self.batch_size < 1 or self.passes < 1:
             raise InvalidInput("batch_size and passes are at least 1.", where=where)
+        if not -1_000_000 <= self.priority <= 1_000_000:
+            raise InvalidInput(f"priority is between -1,000,000 and 1,000,000, not {self.priority}.", where=where)
         if not 0 < self.sample <= 1:
             raise InvalidInput(f"sample {self.sample} is not in (0, 1].", where=where)
         if self.load_seconds <= 0 or self.train_seconds <= 0:

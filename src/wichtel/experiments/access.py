@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from wichtel.domain import InvalidInput, NotPermitted, check_name, did_you_mean
+from wichtel.domain import AlreadyExists, InvalidInput, NotPermitted, check_name, did_you_mean
 from wichtel.store import Database
 
 
@@ -73,13 +73,17 @@ class Access:
 
     def initialise(self) -> str | None:
         """Make the first admin. Return its token, which nobody can read again, or None if there is a principal already."""
-        with self._db.transaction() as tx:
-            if tx.principals.list():
-                return None
-            tx.principals.add("admin", team="default", role="admin")
-            token = _new_token()
-            tx.tokens.add("admin", _hash(token), scopes=(), expires=None)
-            tx.audit.add("admin", "initialise", "server", {})
+        token = _new_token()
+        try:
+            with self._db.transaction() as tx:
+                if tx.principals.list():
+                    return None
+                tx.principals.add("admin", team="default", role="admin")
+                tx.tokens.add("admin", _hash(token), scopes=(), expires=None)
+                tx.audit.add("admin", "initialise", "server", {})
+        except AlreadyExists:
+            # Another replica, which started in the same moment, was first.
+            return None
         return token
 
     def authenticate(self, token: str) -> Principal:

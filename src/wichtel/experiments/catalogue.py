@@ -27,7 +27,7 @@ class Datasets:
         self._artifacts = artifacts
 
     def add(self, name: str, files: Sequence[str], time_column: str, principal: Principal) -> Dataset:
-        """Read `files` (Parquet or CSV, paths or URLs that the service can read), order them by time, and keep them as one Parquet file.
+        """Read `files` (Parquet or CSV, paths that the service can read), order them by time, and keep them as one Parquet file.
 
         Raises:
             AlreadyExists: the name is taken.

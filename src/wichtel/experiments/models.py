@@ -54,9 +54,13 @@ class Models:
             AlreadyExists: `new`, and the name is taken.
             InvalidInput: the tree, the job or the plan is not right.
             NotFound: the dataset of the job is not registered.
+            NotPermitted: `team` is another team than the principal's, who is no admin.
         """
         principal.need(Role.EDITOR, to="add models")
         check_name(name, what="model")
+        if team is not None and team != principal.team:
+            # A model spends its team's share.
+            principal.need(Role.ADMIN, to=f"add a model of team {team!r}")
         tree = SourceTree.from_archive(archive)
         job = read_job(tree)
         with self._db.read() as tx:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from pathlib import Path
 
 from wichtel.domain import (
     AlreadyExists,
     IllegalTransition,
+    InvalidInput,
     Measurement,
     Run,
     RunState,
@@ -97,8 +99,15 @@ class Studies:
         Raises:
             AlreadyExists: a study of that name is there.
             InvalidInput: a searcher or pruner that does not exist or does not fit the space, or several objectives.
+            NotPermitted: it spends another team's share, and the principal is no admin.
         """
         principal.need(Role.EDITOR, to="submit studies")
+        if "/" in spec.id:
+            raise InvalidInput(f"the id {spec.id!r} has a '/', as those of experiments' studies have.", where="id", hint="Leave it out.")
+        if spec.quota_group == "default":
+            spec = replace(spec, quota_group=principal.team)
+        elif spec.quota_group != principal.team:
+            principal.need(Role.ADMIN, to=f"spend the share of team {spec.quota_group!r}")
         check_algorithms(spec)
         with self._db.transaction() as tx:
             if tx.studies.by_name(spec.name) is not None or not tx.studies.add(spec):

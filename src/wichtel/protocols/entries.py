@@ -170,13 +170,7 @@ class _Predictions:
         return Scorer(metric, self.labels, self.scores).value
 
     def own(self, function: Any) -> Score:
-        """A metric of the plan, which knows no weights: an example that counts twice is given twice."""
-        import numpy as np
+        """A metric of the plan."""
+        from wichtel.training import FunctionScorer
 
-        def value(weights: Array | None) -> float:
-            if weights is None:
-                return float(function(self.labels, self.scores))
-            drawn = np.repeat(np.arange(len(self.rows)), weights.astype(np.int64))
-            return float(function(self.labels[drawn], self.scores[drawn]))
-
-        return value
+        return FunctionScorer(function, self.labels, self.scores).value

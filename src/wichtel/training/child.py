@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 INFERENCES = 15
 REPEATS = 5
 ALIVE_SECONDS = 0.5
+#: Most repeated measurements that are kept of one metric.
+SAMPLES = 200
 
 
 def train_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
@@ -64,8 +67,8 @@ def train_here(payload: dict[str, Any], child: Child) -> dict[str, Any]:
     with users_code(child.folder, doing="scoring examples"):
         inference = _inference_seconds(trained, examples["evaluation"])
     samples = {
-        "step_seconds": list(trained.step_seconds),
-        "train_cpu_seconds": list(trained.cpu_seconds),
+        "step_seconds": _thinned(trained.step_seconds),
+        "train_cpu_seconds": _thinned(trained.cpu_seconds),
         "inference_seconds": inference,
     }
     metrics = {
@@ -140,6 +143,11 @@ def _peak_memory_bytes() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _thinned(values: Sequence[float]) -> list[float]:
+    """At most `SAMPLES` of `values`, evenly from first to last: a model may take a hundred thousand steps."""
+    return list(values) if len(values) <= SAMPLES else [values[i * (len(values) - 1) // (SAMPLES - 1)] for i in range(SAMPLES)]
 
 
 def _say_alive(child: Child) -> None:

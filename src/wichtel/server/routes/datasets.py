@@ -21,7 +21,7 @@ class AddDataset:
     """A dataset to be registered."""
 
     name: str
-    #: Parquet or CSV files: absolute paths or fsspec addresses, as the service sees them.
+    #: Parquet or CSV files: absolute paths, as the service sees them.
     files: tuple[str, ...]
     time_column: str
 
