@@ -146,21 +146,22 @@ def change(estimate: Estimate) -> str:
 
 def report(found: Sequence[Experiment], client: Client, folder: Path, console: Console) -> None:
     """Print the verdicts, why, and where the diffs are."""
-    table = Table(title="What Wichtel found", title_justify="left")
-    for column in ("experiment", "model", "protocol", "intent", "status", "metric", "baseline", "candidate", "change [95% interval]"):
-        table.add_column(column, no_wrap=column in ("experiment", "change [95% interval]"))
-    for column in ("models", "time"):
-        table.add_column(column, justify="right")
+    table = Table(title="What Wichtel found", title_justify="left", show_lines=True)
+    for column in ("experiment", "verdict", "metric", "baseline", "candidate", "change [95% interval]", "models", "time"):
+        right = column in ("baseline", "candidate", "models", "time")
+        table.add_column(column, no_wrap=True, justify="right" if right else "left")
     for e in found:
-        findings = e.result.verdict.findings if e.result else ()
-        for i, finding in enumerate(findings or (None,)):
-            head = (e.id, e.model, e.protocol, e.config.intent.name, str(e.status)) if i == 0 else ("",) * 5
-            tail = (str(e.result.models_trained if e.result else 0), f"{seconds(e)} s") if i == 0 else ("", "")
-            numbers = ("", "", "", "")
-            if finding is not None:
-                s = finding.estimate
-                numbers = (s.metric, number(s.baseline), number(s.candidate), change(s))
-            table.add_row(*head, *numbers, *tail, end_section=i == len(findings) - 1)
+        estimates = [f.estimate for f in e.result.verdict.findings] if e.result else []
+        table.add_row(
+            f"{e.id}\n{e.protocol}\n{e.model}",
+            f"{e.status}\n{e.config.intent.name}",
+            "\n".join(s.metric for s in estimates),
+            "\n".join(number(s.baseline) for s in estimates),
+            "\n".join(number(s.candidate) for s in estimates),
+            "\n".join(change(s) for s in estimates),
+            str(e.result.models_trained if e.result else 0),
+            f"{seconds(e)} s",
+        )
     console.print(table)
     console.print("Why:")
     for e in found:
