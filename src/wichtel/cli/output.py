@@ -81,7 +81,8 @@ def cell(value: Any) -> str:
         return ", ".join(f"{name}={cell(v)}" for name, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(cell, value))
-    return str(value)
+    # Causes and names are other people's text: what a terminal would obey is shown instead.
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in str(value))
 
 
 def duration(begin: datetime | None, end: datetime | None) -> str:
