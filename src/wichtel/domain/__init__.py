@@ -52,8 +52,9 @@ from wichtel.domain.model import (
     Window,
     check_name,
 )
+from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
-from wichtel.domain.space import Bool, Choice, Config, Fixed, Float, Int, Parameter, Space, Value
+from wichtel.domain.space import Config, Space
 from wichtel.domain.states import (
     ExperimentState,
     ExperimentStatus,

@@ -17,7 +17,7 @@ from typing import Any
 
 from wichtel.domain import Feature, Metadata, Metric, PlanError, Tunable
 from wichtel.domain.metric import Expectation, MetricKind
-from wichtel.domain.space import Value, same
+from wichtel.domain.parameter import Value, same
 
 #: Frames of these files are not the user's.
 _OURS = (str(Path(__file__).parent), contextlib.__file__)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wichtel.domain import PlanError, Tunable
-from wichtel.domain.space import Value, same
+from wichtel.domain.parameter import Value, same
 from wichtel.plans.context import Mode, Session
 from wichtel.plans.load import execute
 

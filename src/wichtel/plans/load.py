@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wichtel.domain import Feature, Metadata, PlanError, Tunable, did_you_mean
-from wichtel.domain.space import Value
+from wichtel.domain.parameter import Value
 from wichtel.plans.blame import users_code
 from wichtel.plans.context import Mode, Session, UserMetric, using
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from wichtel.domain import InvalidInput, PlanError, Tunable, check_name
-from wichtel.domain.space import Value, same
+from wichtel.domain.parameter import Value, same
 from wichtel.plans.context import Session, current
 
 __all__ = ["Bool", "Choice", "Float", "Int", "Set", "scope"]
