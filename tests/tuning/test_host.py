@@ -11,6 +11,7 @@ from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.store import Database
 from wichtel.store.studies import Trials
 from wichtel.tuning import StudyHost
+from wichtel.tuning.loop import StudyLoop
 
 
 @pytest.fixture
@@ -198,3 +199,33 @@ def test_trials_that_the_store_refused_for_a_while_are_not_missing(db, tmp_path,
     assert (study.state, study.reason) == (StudyState.FINISHED, "all 20 trials are done")
     with db.read() as tx:
         assert [t.number for t in tx.trials.of_study("s-1")] == list(range(20))
+
+
+def test_a_study_whose_loop_failed_is_taken_up_again_and_ends_as_it_would_have(db, tmp_path, serve, monkeypatch):
+    heard = StudyLoop.on_end
+    falls = iter([RuntimeError("a bug"), RuntimeError("another")])
+
+    def on_end(self, run):
+        error = next(falls, None)
+        if error is not None:
+            raise error
+        return heard(self, run)
+
+    monkeypatch.setattr(StudyLoop, "on_end", on_end)
+    submit(db, tmp_path)
+    serve()
+    study, trials = ended(db)
+    assert study.state is StudyState.FINISHED
+    assert [t.number for t in trials] == list(range(10))
+
+
+def test_a_study_whose_loop_fails_again_and_again_is_given_up(db, tmp_path, serve, monkeypatch):
+    def on_end(self, run):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(StudyLoop, "on_end", on_end)
+    submit(db, tmp_path)
+    serve()
+    study, _ = ended(db)
+    assert study.state is StudyState.FAILED
+    assert "a fault of Wichtel" in study.reason

@@ -162,6 +162,10 @@ class Controller:
         """Tell nobody of them any more; they are carried out all the same."""
         self._owners.detach(owner_prefix)
 
+    def attached(self, owner_prefix: str) -> bool:
+        """Whether an owner is attached there still: one that raised was detached, and is better made anew from the store."""
+        return self._owners.attached(owner_prefix)
+
     def nudge(self) -> None:
         """Somebody wrote runs or cancellations into the store: look now rather than a moment later."""
         self._call(lambda: self._leadership.nudge() if self._leadership else None)

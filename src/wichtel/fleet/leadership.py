@@ -47,6 +47,10 @@ class Owners:
         """Let nobody hear of them any more."""
         self._owners.pop(prefix, None)
 
+    def attached(self, prefix: str) -> bool:
+        """Whether somebody was attached under just this prefix."""
+        return prefix in self._owners
+
     def find(self, name: str) -> tuple[str, Owner] | None:
         """Who hears of the runs of `name`: the one with the longest prefix."""
         prefix = name

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 _OPEN = (StudyState.PENDING, StudyState.RUNNING)
 _UNFINISHED = tuple(state for state in RunState if not state.ended)
 _MOST = 1_000_000
+#: How often a study's loop may fail before the study does.
+_FALLS = 3
 
 #: Pause before trials that the database refused are written again.
 _RETRY_SECONDS = 0.5
@@ -47,6 +50,9 @@ class StudyHost:
         self._commit = GroupCommit(db)
         self._lock = threading.Lock()
         self._loops: dict[str, StudyLoop] = {}
+        #: Studies whose loop had no ear at the last look, and how often the loop of each fell.
+        self._deaf: set[str] = set()
+        self._falls: Counter[str] = Counter()
         self._batch = _Batch()
         #: Batches that could not be written, and when they are tried again.
         self._refused: list[_Batch] = []
@@ -254,10 +260,27 @@ class StudyHost:
             # Not one that has just ended here and is being written.
             if study is not None and study.state.ended and not loops[study.spec.id].done.is_set():
                 loops[study.spec.id].end(study.state, study.reason or "it was canceled")
+        self._raise_fallen(loops)
         self.flush()
         # Oldest first.
         for study in reversed(new):
             self._take(study.spec)
+
+    def _raise_fallen(self, loops: Mapping[str, StudyLoop]) -> None:
+        """Let go of loops that the controller detached because they raised; the next look makes them anew from the store.
+
+        Only at the second look: one that is just being carried is attached a moment after it is noted.
+        """
+        deaf = {s for s, loop in loops.items() if not loop.done.is_set() and not self._controller.attached(owner_of(s))}
+        for study_id in deaf & self._deaf:
+            self._falls[study_id] += 1
+            self._forget(study_id)
+            loops[study_id].close()
+            if self._falls[study_id] >= _FALLS:
+                reason = f"its loop failed {_FALLS} times, which is a fault of Wichtel: see the log of the service"
+                with self._db.transaction() as tx:
+                    tx.studies.set_state(study_id, StudyState.FAILED, reason)
+        self._deaf = deaf
 
     def _take(self, spec: StudySpec) -> None:
         with self._db.read() as tx:
