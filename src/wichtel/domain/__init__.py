@@ -54,6 +54,7 @@ from wichtel.domain.model import (
 )
 from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
+from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
 from wichtel.domain.states import (
     ExperimentState,
@@ -134,4 +135,5 @@ __all__ = [
     "judge",
     "may_move",
     "move",
+    "seed_of",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from wichtel.domain.errors import InvalidInput, one_of
 from wichtel.domain.metric import Expectation
 from wichtel.domain.run import Resources, RetryPolicy
+from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
 from wichtel.domain.states import RunState, StudyState
 
@@ -83,8 +83,7 @@ class StudySpec:
 
     def trial_seed(self, number: int) -> int:
         """The seed of trial `number`: the same on every resume, in every order. In ``[0, 2**31)``."""
-        digest = hashlib.blake2b(f"{self.seed}/{number}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") >> 33
+        return seed_of(self.seed, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

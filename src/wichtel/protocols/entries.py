@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wichtel.domain import Analysis, Estimate, Intent, MetricKind, UserError
+from wichtel.domain import Analysis, Estimate, Intent, MetricKind, UserError, seed_of
 from wichtel.fleet import RunContext
 from wichtel.protocols.compare import compare_quality, compare_resource, mean_metrics, same_examples
 from wichtel.protocols.objective import objective
 from wichtel.protocols.registry import get_protocol
-from wichtel.protocols.submission import seed_of
 from wichtel.protocols.tuning import Tuning
 from wichtel.store import codec
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from wichtel.domain import Analysis, Experiment, Resources, RunSpec, RunState, SystemFault, UserError
+from wichtel.domain import Analysis, Experiment, Resources, RunSpec, RunState, SystemFault, UserError, seed_of
 from wichtel.domain.errors import from_json
 from wichtel.protocols.environment import fingerprint
 from wichtel.store import Database, Transaction, codec
@@ -17,12 +17,6 @@ TRAIN = "wichtel.training.entries:train"
 
 #: Loading a plan gets this much beyond its own limit for starting processes, before the worker is given up.
 START_SECONDS = 120.0
-
-
-def seed_of(*parts: object) -> int:
-    """A seed in ``[0, 2**31)`` that is the same whenever the parts are."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 33
 
 
 def owner_of(experiment: Experiment) -> str:

@@ -17,6 +17,7 @@ from wichtel.domain import (
     RunSpec,
     Verdict,
     VerdictStatus,
+    seed_of,
 )
 from wichtel.plans import SourceTree
 from wichtel.protocols.port import Protocol, Services
@@ -26,7 +27,6 @@ from wichtel.protocols.submission import (
     await_runs,
     get_experiment,
     owner_of,
-    seed_of,
     small,
     submit_analysis,
     submit_baseline,

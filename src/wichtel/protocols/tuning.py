@@ -19,12 +19,13 @@ from wichtel.domain import (
     StudySpec,
     StudyState,
     UserError,
+    seed_of,
 )
 from wichtel.plans import SourceTree
 from wichtel.protocols.compare import mean_metrics
 from wichtel.protocols.parameter import ParameterSpec
 from wichtel.protocols.port import Protocol, Services
-from wichtel.protocols.submission import START_SECONDS, seed_of
+from wichtel.protocols.submission import START_SECONDS
 from wichtel.protocols.template import FAILED, Inputs, Steps
 from wichtel.recipes import Edit
 from wichtel.store import codec
