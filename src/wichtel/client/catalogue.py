@@ -34,7 +34,7 @@ class Datasets:
             AlreadyExists: the name is taken.
             InvalidInput: a file, the time column or a value is not right.
         """
-        places = [str(f) if "://" in str(f) else str(Path(f).expanduser().absolute()) for f in files]
+        places = [str(Path(f).expanduser().absolute()) for f in files]
         body = {"name": name, "files": places, "time_column": time_column}
         return codec.read(self._connection.call("POST", "/v1/datasets", body=body).content, Dataset)
 

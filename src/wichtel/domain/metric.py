@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -69,7 +69,7 @@ class Estimate:
     method: str
     #: The examples both models were scored on; empty for metrics that are not about examples.
     window: str = ""
-    replicates: int = field(default=1)
+    replicates: int = 1
 
     @property
     def delta(self) -> float:
