@@ -73,7 +73,7 @@ setup: $(READY) ## Only the virtual environment
 .PHONY: lock
 lock: $(READY) ## Write requirements/dev.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
-	  --extra server --extra keras --group dev pyproject.toml -o requirements/dev.txt
+	  --extra server --extra keras --extra plot --extra mlflow --extra tensorboard --extra bench --group dev pyproject.toml -o requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made

@@ -64,7 +64,7 @@ from wichtel.domain.states import (
     may_move,
     move,
 )
-from wichtel.domain.study import Algorithm, Objective, Study, StudySpec, Trial
+from wichtel.domain.study import Algorithm, MetricBound, Objective, Study, StudySpec, Trial
 
 __all__ = [
     "BUILT_IN_INTENTS",
@@ -97,6 +97,7 @@ __all__ = [
     "Measurement",
     "Metadata",
     "Metric",
+    "MetricBound",
     "MetricKind",
     "Model",
     "ModelVersion",

@@ -58,6 +58,10 @@ class RunSpec:
     quota_group: str = "default"
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float | None = None
+    #: The run whose kept checkpoint is copied to this one's before its first attempt.
+    checkpoint_from: str = ""
+    #: Whether its checkpoint is kept when it ends, until `Controller.forget`.
+    keep_checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from wichtel.domain.errors import InvalidInput, one_of
 from wichtel.domain.metric import Expectation
@@ -31,9 +34,68 @@ class Objective:
         return -value if self.better is Expectation.LARGER else value
 
 
+_BOUND = re.compile(r"\s*(?P<metric>.+?)\s*(?P<sign><=|>=)\s*(?P<value>\S+)\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricBound:
+    """What a metric has to be for a trial to be *feasible*: at most `high`, at least `low`, or both.
+
+    Raises:
+        InvalidInput: neither is given, or they exclude each other.
+
+    >>> MetricBound.parse("latency <= 0.1").violation({"latency": 0.15}) > 0
+    True
+    """
+
+    metric: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        where = f"constraint on {self.metric!r}"
+        if not self.metric or (self.low is None and self.high is None):
+            raise InvalidInput("it needs a metric and a bound.", where=where, hint='For example "latency <= 0.1".')
+        for bound in (self.low, self.high):
+            if bound is not None and not math.isfinite(bound):
+                raise InvalidInput(f"bound {bound!r} is not finite.", where=where)
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise InvalidInput(f"nothing is both at least {self.low} and at most {self.high}.", where=where)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"metric <= number"`` or ``"metric >= number"``.
+
+        Raises:
+            InvalidInput: it is something else.
+        """
+        found = _BOUND.fullmatch(text)
+        try:
+            value = float(found["value"]) if found else math.nan
+        except ValueError:
+            value = math.nan
+        if found is None or math.isnan(value):
+            raise InvalidInput(f"{text!r} is no constraint.", where="constraints", hint='Write "metric <= number" or "metric >= number".')
+        return cls(metric=found["metric"], **{"high" if found["sign"] == "<=" else "low": value})
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return f"{self.metric} <= {self.high:g}"
+        return f"{self.metric} >= {self.low:g}" if self.high is None else f"{self.low:g} <= {self.metric} <= {self.high:g}"
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """How far `metrics` is out of bounds, in the metric's unit; 0 if it is not, infinite if the metric is missing or NaN."""
+        value = metrics.get(self.metric, math.nan)
+        if math.isnan(value):
+            return math.inf
+        below = 0.0 if self.low is None else self.low - value
+        above = 0.0 if self.high is None else value - self.high
+        return max(0.0, below, above)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """A searcher or pruner by its registered name, with its options."""
+    """A searcher, pruner or terminator by its registered name, with its options."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -41,10 +103,10 @@ class Algorithm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySpec:
-    """One search. Each trial becomes a run of `entry` with ``{**payload, "config": …, "trial": number}``.
+    """One search. Each evaluation of a trial becomes a run of `entry` with ``{**payload, "config": …, "trial": number, …}``.
 
     Raises:
-        InvalidInput: no trials or no workers.
+        InvalidInput: a number that makes no sense, such as no trials or no workers; a metric that is both objective and cost.
     """
 
     id: str
@@ -54,14 +116,33 @@ class StudySpec:
     objectives: tuple[Objective, ...]
     entry: str
     payload: dict[str, Any] = field(default_factory=dict)
-    searcher: Algorithm = field(default_factory=lambda: Algorithm(name="tpe"))
+    #: A trial that breaks one of these is infeasible, and worse than any that is feasible.
+    constraints: tuple[MetricBound, ...] = ()
+    searcher: Algorithm = field(default_factory=lambda: Algorithm(name="auto"))
     pruner: Algorithm | None = None
+    #: Each may end the study early.
+    terminators: tuple[Algorithm, ...] = ()
+    #: The study ends with this many trials,
     trials: int = 100
-    #: Most trials at once.
+    #: or when it has run this long: no trial is begun after that, and those at work are canceled,
+    max_seconds: float | None = None
+    #: or when its trials have cost this much: no trial is begun after that.
+    max_cost: float | None = None
+    #: The metric that says what a trial cost, if there is a `max_cost`.
+    cost_metric: str = "cost"
+    #: Most evaluations at once.
     workers: int = 1
+    #: Each trial is evaluated on each of so many folds
+    folds: int = 1
+    #: and so many times with different seeds; its metrics are the means of all.
+    repeats: int = 1
     seed: int = 0
     #: Configurations to evaluate before the searcher is asked.
     enqueued: tuple[Config, ...] = ()
+    #: Where the first of these come from, if they are another study's, in words.
+    origins: tuple[str, ...] = ()
+    #: Numbers that describe the data set, by which similar studies are found.
+    meta: dict[str, float] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     priority: int = 0
     quota_group: str = "default"
@@ -78,24 +159,47 @@ class StudySpec:
             raise InvalidInput(f"{self.workers} workers cannot work.", where=f"study {self.name!r}")
         if not self.objectives:
             raise InvalidInput("a study needs an objective.", where=f"study {self.name!r}")
+        if self.folds < 1 or self.repeats < 1:
+            raise InvalidInput(f"{self.folds} folds × {self.repeats} repeats is no evaluation.", where=f"study {self.name!r}")
+        for limit, what in ((self.max_seconds, "max_seconds"), (self.max_cost, "max_cost")):
+            if limit is not None and not limit > 0:
+                raise InvalidInput(f"{what} is {limit}, but must be positive.", where=f"study {self.name!r}")
+        names = [o.metric for o in self.objectives]
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"an objective stands there twice: {', '.join(names)}.", where=f"study {self.name!r}")
         for config in self.enqueued:
             self.space.check(config)
 
-    def trial_seed(self, number: int) -> int:
-        """The seed of trial `number`: the same on every resume, in every order. In ``[0, 2**31)``."""
-        return seed_of(self.seed, number)
+    @property
+    def evaluations(self) -> int:
+        """Runs of one trial."""
+        return self.folds * self.repeats
+
+    def trial_seed(self, number: int, evaluation: int = 0) -> int:
+        """The seed of an evaluation of trial `number`: the same on every resume, in every order. In ``[0, 2**31)``."""
+        return seed_of(self.seed, number, evaluation) if evaluation else seed_of(self.seed, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One configuration's evaluation, from 0. Its run is ``<study id>/<number>``."""
+    """One configuration on trial. Its number counts from 0; see `run` for what carries it out."""
 
     study: str
     number: int
     config: Config
     state: RunState = RunState.PENDING
-    #: The last value of each metric that it reported or returned.
+    #: How far it was to train, in the terms of the searcher that gave it (epochs, examples); None: the function decides.
+    budget: float | None = None
+    #: The number of the trial whose checkpoint it started from.
+    parent: int | None = None
+    #: Where the configuration comes from if not from the searcher: "enqueued", or a trial of another study.
+    origin: str = ""
+    #: The last value of each metric that it reported or returned; with several evaluations, their means.
     metrics: dict[str, float] = field(default_factory=dict)
+    #: With several evaluations, the values of each metric in their order, for those that have one.
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    #: Name → digest in the artifact store, of the files that it returned.
+    artifacts: dict[str, str] = field(default_factory=dict)
     #: Why it was stopped, failed, or answered without running.
     reason: str = ""
     #: The number of the earlier trial with the same configuration whose metrics these are.
@@ -106,10 +210,9 @@ class Trial:
     started: datetime | None = None
     ended: datetime | None = None
 
-    @property
-    def run(self) -> str:
-        """The id of its run."""
-        return f"{self.study}/{self.number}"
+    def run(self, evaluation: int | None = None) -> str:
+        """``<study id>/<number>``, the id of its run; with several evaluations, ``…/<evaluation>``, from 0."""
+        return f"{self.study}/{self.number}" if evaluation is None else f"{self.study}/{self.number}/{evaluation}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

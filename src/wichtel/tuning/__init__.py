@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from wichtel.tuning.function import Reporter
     from wichtel.tuning.host import StudyHost
     from wichtel.tuning.loop import StudyLoop
-    from wichtel.tuning.ports import Decision, Problem, Pruner, Result, Searcher, Suggestion
-    from wichtel.tuning.registry import check_algorithms, make_pruner, make_searcher, pruner_names, searcher_names
+    from wichtel.tuning.ports import Decision, Problem, Pruner, Result, Searcher, Suggestion, Terminator
+    from wichtel.tuning.registry import (
+        check_algorithms,
+        make_pruner,
+        make_searcher,
+        make_terminator,
+        pruner_names,
+        searcher_names,
+        terminator_names,
+    )
     from wichtel.tuning.result import StudyResult
     from wichtel.tuning.tuner import tune
 
@@ -34,11 +42,14 @@ _HOMES = {
     "StudyLoop": "loop",
     "StudyResult": "result",
     "Suggestion": "ports",
+    "Terminator": "ports",
     "check_algorithms": "registry",
     "make_pruner": "registry",
     "make_searcher": "registry",
+    "make_terminator": "registry",
     "pruner_names": "registry",
     "searcher_names": "registry",
+    "terminator_names": "registry",
     "tune": "tuner",
 }
 
@@ -55,11 +66,14 @@ __all__ = [
     "StudyLoop",
     "StudyResult",
     "Suggestion",
+    "Terminator",
     "check_algorithms",
     "make_pruner",
     "make_searcher",
+    "make_terminator",
     "pruner_names",
     "searcher_names",
+    "terminator_names",
     "tune",
 ]
 

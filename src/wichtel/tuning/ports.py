@@ -1,4 +1,4 @@
-"""What a searcher and a pruner are. Both are pure: they see what happened and answer with a value; neither keeps time nor does I/O."""
+"""What searchers, pruners and terminators are. All are pure: they see what happened and answer with a value, keep no time and do no I/O."""
 
 from __future__ import annotations
 
@@ -19,13 +19,26 @@ class Problem:
 
     space: Space
     objectives: tuple[Objective, ...]
+    #: The length of `Result.violations`.
+    constraints: int = 0
+    #: How many trials there will be at most.
+    trials: int = 100
+    #: How many of them run at once, at most.
+    workers: int = 1
     #: Trial number → its seed, in ``[0, 2**31)``.
     seed: Callable[[int], int]
 
     @classmethod
     def of(cls, spec: StudySpec) -> Self:
         """The problem that a study poses."""
-        return cls(space=spec.space, objectives=spec.objectives, seed=spec.trial_seed)
+        return cls(
+            space=spec.space,
+            objectives=spec.objectives,
+            constraints=len(spec.constraints),
+            trials=spec.trials,
+            workers=max(1, spec.workers // spec.evaluations),
+            seed=spec.trial_seed,
+        )
 
     def random(self, number: int) -> Random:
         """The random numbers for suggesting trial `number`: the same whenever and wherever it is suggested."""
@@ -37,6 +50,10 @@ class Suggestion:
     """A configuration to evaluate."""
 
     config: Config
+    #: How far to train, handed to the function as ``budget``; None: the function decides.
+    budget: float | None = None
+    #: The trial from whose checkpoint this one goes on; it has ended.
+    parent: int | None = None
     #: Plain JSON that comes back with the `Result`, also after a restart.
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -51,10 +68,21 @@ class Result:
     state: RunState
     #: One loss for each objective, smaller is better, all finite; empty unless SUCCEEDED, or STOPPED after a measurement.
     losses: tuple[float, ...] = ()
+    #: One number for each constraint: how far it is broken, 0 if it holds; infinite if it was not measured. Empty if `losses` is.
+    violations: tuple[float, ...] = ()
     #: The last step that it reported, if it reported.
     step: int | None = None
+    #: `Suggestion.budget`.
+    budget: float | None = None
+    #: `Suggestion.parent`.
+    parent: int | None = None
     #: `Suggestion.state`.
     memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it has losses and breaks no constraint."""
+        return bool(self.losses) and not any(self.violations)
 
 
 @runtime_checkable
@@ -64,7 +92,11 @@ class Searcher(Protocol):
     What trial number *n* is given depends only on the problem, on *n*, and on the results heard before it was sampled, in their order;
     a searcher that is told a study's log therefore goes on as the one that wrote it would have.
 
-    A class may say ``learns = False``: its suggestions do not depend on results, and may be asked for far ahead.
+    A class may say more about itself:
+
+    - ``learns = False``: its suggestions do not depend on results, and may be asked for far ahead.
+    - ``promotes = True``: a suggestion may name a `Suggestion.parent`; the checkpoints of ended trials are kept until the study ends.
+    - ``explanation``, a string of an instance: what it is doing and why, for the user.
     """
 
     def sample(self, n: int) -> list[Suggestion]:
@@ -84,7 +116,7 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a trial is stopped, and why or why not, in words for its user."""
+    """Whether a trial or a study is stopped, and why or why not, in words for its user."""
 
     stop: bool
     reason: str
@@ -100,4 +132,13 @@ class Pruner(Protocol):
 
     def decide(self, curves: Curves, trial: int) -> Decision:
         """Judge trial number `trial`, whose latest measurement is already in `curves`. The same curves give the same decision."""
+        ...
+
+
+@runtime_checkable
+class Terminator(Protocol):
+    """Ends a study that will not come to more. Made as ``factory(problem, **options)``, asked after each trial, never on the event loop."""
+
+    def decide(self, results: Sequence[Result]) -> Decision:
+        """Judge the study by its ended trials, in the order of their ends; `results` only ever grows. The same give the same decision."""
         ...

@@ -1,4 +1,4 @@
-"""Searchers and pruners by name. Every distribution that is installed may bring some, as entry points."""
+"""Searchers, pruners and terminators by name. Every distribution that is installed may bring some, as entry points."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from wichtel.domain import Algorithm, InvalidInput, StudySpec, UserError, did_you_mean
-from wichtel.tuning.ports import Problem, Pruner, Searcher
+from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 
 SEARCHERS = "wichtel.searchers"
 PRUNERS = "wichtel.pruners"
+TERMINATORS = "wichtel.terminators"
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ def pruner_names() -> list[str]:
     return sorted(_registered(PRUNERS))
 
 
+def terminator_names() -> list[str]:
+    """The names that `make_terminator` knows."""
+    return sorted(_registered(TERMINATORS))
+
+
 def make_searcher(algorithm: Algorithm, problem: Problem) -> Searcher:
     """The searcher of that name, for `problem`.
 
@@ -60,6 +66,18 @@ def make_pruner(algorithm: Algorithm) -> Pruner:
     made = _make(PRUNERS, "pruner", algorithm)
     if not isinstance(made, Pruner):
         raise InvalidInput("it has no decide(curves, trial).", where=f"pruner {algorithm.name!r}")
+    return made
+
+
+def make_terminator(algorithm: Algorithm, problem: Problem) -> Terminator:
+    """The terminator of that name, for `problem`.
+
+    Raises:
+        InvalidInput: unknown name or option, or a plug-in that does not load or is no terminator.
+    """
+    made = _make(TERMINATORS, "terminator", algorithm, problem)
+    if not isinstance(made, Terminator):
+        raise InvalidInput("it has no decide(results).", where=f"terminator {algorithm.name!r}")
     return made
 
 
@@ -94,10 +112,11 @@ def check_algorithms(spec: StudySpec) -> None:
     """Make sure that a study that somebody submits can be carried.
 
     Raises:
-        InvalidInput: its searcher or pruner does not exist or does not fit, or it has several objectives.
+        InvalidInput: its searcher, its pruner or a terminator does not exist or does not fit.
     """
-    if len(spec.objectives) != 1:
-        raise InvalidInput("a study of several objectives is not possible yet.", where=f"study {spec.name!r}", hint="Name one.")
-    make_searcher(spec.searcher, Problem.of(spec))
+    problem = Problem.of(spec)
+    make_searcher(spec.searcher, problem)
+    for terminator in spec.terminators:
+        make_terminator(terminator, problem)
     if spec.pruner is not None:
         make_pruner(spec.pruner)
