@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
     from wichtel.fleet import Stopped
     from wichtel.plans import plan, tunable
-    from wichtel.tuning import Reporter, StudyResult, tune
+    from wichtel.tuning import Reporter, StudyResult, check_leaks, meta_features, tune
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,8 @@ _HOMES = {
     "StudyResult": "tuning",
     "UserError": "domain",
     "WichtelError": "domain",
+    "check_leaks": "tuning",
+    "meta_features": "tuning",
     "plan": "plans",
     "tunable": "plans",
     "tune": "tuning",
@@ -52,6 +54,8 @@ __all__ = [
     "UserError",
     "WichtelError",
     "__version__",
+    "check_leaks",
+    "meta_features",
     "plan",
     "tunable",
     "tune",

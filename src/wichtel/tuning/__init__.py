@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from wichtel.tuning.curves import Curve, Curves
     from wichtel.tuning.function import Reporter
     from wichtel.tuning.host import StudyHost
+    from wichtel.tuning.leaks import Leak, check_leaks
     from wichtel.tuning.loop import StudyLoop
+    from wichtel.tuning.metafeatures import meta_features
     from wichtel.tuning.ports import Decision, Problem, Pruner, Result, Searcher, Suggestion, Terminator
     from wichtel.tuning.registry import (
         check_algorithms,
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
         terminator_names,
     )
     from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.selection import Confirmation
     from wichtel.tuning.tuner import tune
 
 _HOMES = {
+    "Confirmation": "selection",
     "Curve": "curves",
     "Curves": "curves",
     "Decision": "ports",
+    "Leak": "leaks",
     "Problem": "ports",
     "Pruner": "ports",
     "Reporter": "function",
@@ -44,9 +49,11 @@ _HOMES = {
     "Suggestion": "ports",
     "Terminator": "ports",
     "check_algorithms": "registry",
+    "check_leaks": "leaks",
     "make_pruner": "registry",
     "make_searcher": "registry",
     "make_terminator": "registry",
+    "meta_features": "metafeatures",
     "pruner_names": "registry",
     "searcher_names": "registry",
     "terminator_names": "registry",
@@ -54,9 +61,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Confirmation",
     "Curve",
     "Curves",
     "Decision",
+    "Leak",
     "Problem",
     "Pruner",
     "Reporter",
@@ -68,9 +77,11 @@ __all__ = [
     "Suggestion",
     "Terminator",
     "check_algorithms",
+    "check_leaks",
     "make_pruner",
     "make_searcher",
     "make_terminator",
+    "meta_features",
     "pruner_names",
     "searcher_names",
     "terminator_names",
