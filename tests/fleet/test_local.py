@@ -17,6 +17,7 @@ import pytest
 from wichtel.domain import InvalidInput, NotFound, Resources, RetryPolicy, Run, RunSpec, RunState, SystemFault
 from wichtel.fleet import FleetSettings, LocalEngine, log_path, open_engine
 from wichtel.fleet.leadership import Leadership
+from wichtel.fleet.paths import checkpoint_path
 from wichtel.testing.engines import Fleet
 
 
@@ -99,6 +100,19 @@ def test_a_run_goes_on_from_its_checkpoint(fleet: Fleet) -> None:
     (run,) = fleet.run(fleet.spec("checkpoints", to=5, vanish=3))
     assert run.result == [True, 3, 5]
     until(lambda: not any((fleet.folder / "fleet" / "checkpoints").iterdir()))
+
+
+def test_a_checkpoint_to_begin_with_is_copied_for_the_second_attempt_if_the_first_came_to_nothing(fleet: Fleet) -> None:
+    keep = {"keep_checkpoint": True}
+    (first,) = fleet.run(fleet.spec("checkpoints", to=2, options=keep))
+    # What a kill in the middle of a copy leaves behind.
+    torn = checkpoint_path(fleet.folder / "fleet", "test/checkpoints/1")
+    torn.with_name(torn.name + ".copy").mkdir()
+    (run,) = fleet.run(fleet.spec("checkpoints", 1, to=5, vanish=4, options={"checkpoint_from": first.spec.id} | keep))
+    assert run.attempt == 2
+    assert run.result == [True, 4, 5], "it went on from its own checkpoint, not from the first run's"
+    kept = {path.name for path in torn.parent.iterdir()}
+    assert kept == {checkpoint_path(fleet.folder / "fleet", r.spec.id).name for r in (first, run)}
 
 
 def test_a_hanging_run_is_canceled_by_force(fleet: Fleet, tmp_path: Path) -> None:

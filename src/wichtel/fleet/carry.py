@@ -38,6 +38,8 @@ class Context:
     def __init__(self, assign: Assign, welcome: Welcome, notify: Callable[[], None]) -> None:
         self.assign = assign
         self.resources = Resources(cpus=assign.cpus, gpus=assign.gpus, memory_bytes=assign.memory_bytes)
+        #: Whether an earlier attempt, or the run that this one begins with, left something under `checkpoint_path`. Known after `prepare`.
+        self.resume = False
         #: Whether `Stopped` was raised in the function.
         self.raised = False
         self._state_dir = Path(welcome.state_dir)
@@ -69,11 +71,6 @@ class Context:
         path = paths.checkpoint_path(self._state_dir, self.run_id)
         path.mkdir(parents=True, exist_ok=True)
         return path
-
-    @property
-    def resume(self) -> bool:
-        """Whether an earlier attempt left something under `checkpoint_path`."""
-        return self.attempt > 1 and any(self.checkpoint_path.iterdir())
 
     @cached_property
     def scratch(self) -> Path:
@@ -141,6 +138,21 @@ class Context:
             pending, self._pending = self._pending, []
         return pending
 
+    def prepare(self) -> None:
+        """Lay out what the attempt begins with.
+
+        Raises:
+            NotFound: the checkpoint that it is to begin with is not kept.
+            StorageFailed: it cannot be copied.
+        """
+        if self.assign.checkpoint_from:
+            paths.copy_checkpoint(self._state_dir, self.assign.checkpoint_from, self.run_id)
+        if self.attempt > 1 or self.assign.checkpoint_from:
+            self.resume = any(self.checkpoint_path.iterdir())
+        if self.assign.keep_checkpoint:
+            # There even if the function writes nothing: so "nothing was saved" differs from "nothing was kept".
+            self.checkpoint_path  # noqa: B018 - made when first looked at
+
     def clean(self) -> None:
         """Remove what the attempt leaves behind."""
         if "scratch" in self.__dict__:
@@ -167,7 +179,9 @@ class Carrier:
         assign = context.assign
         state, value, error = "SUCCEEDED", None, None
         try:
-            value = self._find(assign.entry)(assign.payload, context)
+            function = self._find(assign.entry)
+            context.prepare()
+            value = function(assign.payload, context)
             if context.raised and (stop := context.stopping) is not None:
                 state, error = _stopped(stop)
         except Stopped as stop:

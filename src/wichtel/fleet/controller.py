@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wichtel.domain import RunSpec, SystemFault
+from wichtel.fleet import paths
 from wichtel.fleet.leadership import Leadership, Owners
 from wichtel.fleet.log import LEASE
 from wichtel.fleet.ports import Engine, Owner
@@ -43,7 +44,7 @@ class Controller:
     A run that is submitted is handed out only when its row is durable, and its end is told only when that is durable. So whoever is killed,
     no run is lost and none ends twice; an attempt may be carried out again in part.
 
-    All methods may be called from any thread; `submit`, `cancel`, `attach`, `detach` and `nudge` also from an owner's callbacks.
+    All methods may be called from any thread; `submit`, `cancel`, `forget`, `attach`, `detach` and `nudge` also from an owner's callbacks.
 
     Args:
         database: Where runs and measurements are.
@@ -152,6 +153,28 @@ class Controller:
 
         if not self._call(on_loop):
             _settle(future, ask)
+        return future
+
+    def forget(self, runs: Iterable[str]) -> Future[None]:
+        """Remove the kept checkpoints of runs that have ended; those that have none are passed over.
+
+        Returns:
+            Done when they are removed.
+        """
+        forgotten = list(runs)
+        future: Future[None] = Future()
+        state_dir = self.settings.state_dir.absolute()
+
+        def remove() -> None:
+            for run in forgotten:
+                paths.remove_checkpoint(state_dir, run)
+
+        def on_loop() -> None:
+            if self._loop is not None:
+                self._loop.run_in_executor(None, _settle, future, remove)
+
+        if not self._call(on_loop):
+            _settle(future, remove)
         return future
 
     def attach(self, owner_prefix: str, owner: Owner) -> None:

@@ -243,7 +243,9 @@ class Leadership:
             self._send(worker, Ack(run.spec.id, run.attempt))
         # An attempt that was cut short could not clean up after itself.
         left = [paths.scratch_path(self._state_dir, run.spec.id, attempt) for attempt in range(1, run.attempt + 1)]
-        for folder in (paths.checkpoint_path(self._state_dir, run.spec.id), *left):
+        if not run.spec.keep_checkpoint:
+            left.append(paths.checkpoint_path(self._state_dir, run.spec.id))
+        for folder in left:
             if folder.exists():
                 self._loop.run_in_executor(None, partial(shutil.rmtree, folder, ignore_errors=True))
         found = self._owners.find(run.spec.owner)

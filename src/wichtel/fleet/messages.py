@@ -16,7 +16,7 @@ from wichtel.domain import InvalidInput
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 #: Part of `Hello`; a controller refuses a worker that speaks another.
-VERSION = 1
+VERSION = 2
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -91,6 +91,11 @@ class Assign(Message, frozen=True, tag=True):
     cpus: float = 1.0
     gpus: float = 0.0
     memory_bytes: int | None = None
+    #: Indices of the graphics processors that are the run's, `gpus` rounded up of them.
+    devices: list[int] = []
+    #: The run whose kept checkpoint this one begins with.
+    checkpoint_from: str = ""
+    keep_checkpoint: bool = False
 
 
 class Reply(Message, frozen=True, tag=True):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
+
+from wichtel.domain import NotFound, StorageFailed
 
 
 def safe(run: str) -> str:
@@ -16,6 +20,41 @@ def safe(run: str) -> str:
 def checkpoint_path(state_dir: Path, run: str) -> Path:
     """The directory for checkpoints of a run: one for all its attempts."""
     return state_dir / "checkpoints" / safe(run)
+
+
+def copy_checkpoint(state_dir: Path, source: str, run: str) -> None:
+    """Begin `run` with the kept checkpoint of `source`; does nothing if it has a checkpoint already.
+
+    The copy appears as a whole or not at all, whenever the process is killed.
+
+    Raises:
+        NotFound: none is kept.
+        StorageFailed: it cannot be copied.
+    """
+    target, kept = checkpoint_path(state_dir, run), checkpoint_path(state_dir, source)
+    if target.exists():
+        return
+    if not kept.is_dir():
+        hint = "A run's checkpoint is kept if its spec says keep_checkpoint, until it is forgotten."
+        raise NotFound(f"there is no checkpoint of run {source!r} to begin with.", where=f"run {run!r}", hint=hint)
+    # No run's name: those have no dots.
+    copy = target.with_name(target.name + ".copy")
+    try:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(kept, copy, symlinks=True)
+        copy.rename(target)
+    except OSError as error:  # also what copytree raises for several files at once
+        raise StorageFailed(f"the checkpoint of run {source!r} cannot be copied: {error}.", where=f"run {run!r}") from error
+
+
+def remove_checkpoint(state_dir: Path, run: str) -> None:
+    """Remove a run's checkpoint, if there is one; what remains after a kill in the middle is no checkpoint."""
+    path = checkpoint_path(state_dir, run)
+    gone = path.with_name(path.name + ".gone")
+    with suppress(OSError):
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def scratch_path(state_dir: Path, run: str, attempt: int) -> Path:

@@ -59,11 +59,11 @@ class RunContext(Protocol):
 
     @property
     def checkpoint_path(self) -> Path:
-        """A directory of this run's own that outlives an attempt; removed when the run ends."""
+        """A directory of this run's own that outlives an attempt; removed when the run ends, unless it `keep_checkpoint`."""
 
     @property
     def resume(self) -> bool:
-        """Whether an earlier attempt left something under `checkpoint_path`."""
+        """Whether there is something under `checkpoint_path`: from an earlier attempt, or from the run that this one begins with."""
 
     @property
     def scratch(self) -> Path:

@@ -465,6 +465,18 @@ class Roster:
         job.passed = 0
         seat.state, seat.job = SeatState.BUSY, job
         need = spec.resources
-        message = Assign(spec.id, job.run.attempt, self.epoch, spec.entry, spec.payload, spec.seed, need.cpus, need.gpus, need.memory_bytes)
+        message = Assign(
+            spec.id,
+            job.run.attempt,
+            self.epoch,
+            spec.entry,
+            spec.payload,
+            spec.seed,
+            need.cpus,
+            need.gpus,
+            need.memory_bytes,
+            checkpoint_from=spec.checkpoint_from,
+            keep_checkpoint=spec.keep_checkpoint,
+        )
         self._effects.append(Send(seat.worker, message))
         self._effects.append(Save(job.run))

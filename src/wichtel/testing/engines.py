@@ -228,6 +228,32 @@ def scratch_is_cleaned(fleet: Fleet) -> None:
     assert counted.result == [False, 0, 3]
 
 
+def kept_checkpoint_is_where_another_run_begins(fleet: Fleet) -> None:
+    """A kept checkpoint is copied to the runs that begin with it, untouched by them, until it is forgotten."""
+    keep = {"keep_checkpoint": True}
+    (first,) = fleet.run(fleet.spec("checkpoints", 0, to=3, options=keep))
+    assert first.result == [False, 0, 3]
+    begin = {"checkpoint_from": first.spec.id}
+    one, other = fleet.run(fleet.spec("checkpoints", 1, to=5, options=begin | keep), fleet.spec("checkpoints", 2, to=4, options=begin))
+    assert (one.result, other.result) == ([True, 3, 5], [True, 3, 4])
+    assert (one.attempt, other.attempt) == (1, 1)
+    (third,) = fleet.run(fleet.spec("checkpoints", 3, to=6, options={"checkpoint_from": one.spec.id}))
+    assert third.result == [True, 5, 6]
+    fleet.controller.forget([first.spec.id, one.spec.id, "test/never"]).result(10)
+    (late,) = fleet.run(fleet.spec("checkpoints", 4, to=4, options=begin))
+    assert (late.state, late.attempt) == (RunState.FAILED, 1)
+    assert late.error is not None
+    assert late.error["code"] == "not_found"
+    assert f"no checkpoint of run {first.spec.id!r}" in late.error["message"]
+
+
+def run_that_saved_nothing_may_be_begun_with(fleet: Fleet) -> None:
+    """A kept checkpoint may be empty: a run that begins with it begins from nothing."""
+    fleet.run(fleet.spec("nothing", options={"keep_checkpoint": True}))
+    (run,) = fleet.run(fleet.spec("checkpoints", to=2, options={"checkpoint_from": "test/nothing/0"}))
+    assert run.result == [False, 0, 2]
+
+
 CASES: tuple[Callable[[Fleet], None], ...] = (
     result_comes_back,
     measurements_arrive_in_order,
@@ -241,4 +267,6 @@ CASES: tuple[Callable[[Fleet], None], ...] = (
     odd_values_do_no_harm,
     more_runs_follow,
     scratch_is_cleaned,
+    kept_checkpoint_is_where_another_run_begins,
+    run_that_saved_nothing_may_be_begun_with,
 )
