@@ -32,7 +32,7 @@ def test_a_resumed_searcher_goes_on_as_the_first_would_have(name, seed, cut, wor
     original = suite.Simulation(factory(suite.problem(space, seed)), space, workers=workers, seed=seed)
     original.run(cut)
     resumed = factory(suite.problem(space, seed))
-    resumed.update([original.begun(e) if isinstance(e, int) else e for e in original.log])
+    resumed.update(list(original.news()))
     assert resumed.sample(3) == original.searcher.sample(3)
 
 
