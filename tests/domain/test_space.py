@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import tomllib
 from dataclasses import replace
 from itertools import islice
 from random import Random
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wichtel.domain import Bool, Choice, Fixed, Float, Int, InvalidInput, Parameter, Space
+from wichtel.domain import Bool, Choice, Fixed, Float, Int, InvalidInput, Parameter, Space, nest
 
 finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
 positive = st.floats(min_value=1e-300, max_value=1e300)
@@ -150,6 +151,115 @@ def test_a_child_lives_only_under_its_parents_values_and_so_do_its_children() ->
     ]
 
 
+# Nested spaces, and choices that open parameters
+
+NESTED = {
+    "epochs": 10,
+    "optimizer": {
+        "kind": Choice({"sgd": {"momentum": Float(0, 1), "nesterov": Bool(when={"momentum": [0.5]})}, "adam": {}}),
+        "lr": Float(1e-5, 1, log=True),
+        "decay": {"rate": Float(0, 1, when={"kind": ["adam"]})},
+    },
+    "late": Bool(when={"epochs": [10], "optimizer.kind": ["sgd"]}),
+}
+
+
+def test_a_nested_space_is_a_flat_one_with_dotted_names() -> None:
+    assert Space(NESTED) == Space(
+        {
+            "epochs": Fixed(10),
+            "optimizer.kind": Choice(["sgd", "adam"]),
+            "optimizer.momentum": Float(0, 1, when={"optimizer.kind": ["sgd"]}),
+            "optimizer.nesterov": Bool(when={"optimizer.momentum": [0.5], "optimizer.kind": ["sgd"]}),
+            "optimizer.lr": Float(1e-5, 1, log=True),
+            "optimizer.decay.rate": Float(0, 1, when={"optimizer.kind": ["adam"]}),
+            "late": Bool(when={"epochs": [10], "optimizer.kind": ["sgd"]}),
+        }
+    )
+
+
+def test_functions_see_it_nested() -> None:
+    space = Space(NESTED)
+    config: dict[str, Any] = {"epochs": 10, "optimizer.kind": "adam", "optimizer.lr": 0.1, "optimizer.decay.rate": 0.5}
+    space.check(config)
+    nested = {"epochs": 10, "optimizer": {"kind": "adam", "lr": 0.1, "decay": {"rate": 0.5}}}
+    assert space.nest(config) == nested
+    assert space.flatten(nested) == space.flatten(config) == config
+    assert nest({"lr": 1, "..": 2, "a.": 3}) == {"lr": 1, "..": 2, "a.": 3}
+
+
+def test_choices_within_choices_open_only_while_both_hold() -> None:
+    space = Space({"model": Choice({"net": {"kind": Choice({"cnn": {"width": Int(3, 4)}, "rnn": {}})}, "tree": {"depth": 2}})})
+    assert list(space.grid()) == [
+        {"model": "net", "kind": "cnn", "width": 3},
+        {"model": "net", "kind": "cnn", "width": 4},
+        {"model": "net", "kind": "rnn"},
+        {"model": "tree", "depth": 2},
+    ]
+
+
+def test_the_same_parameter_may_be_opened_by_several_options() -> None:
+    rate = Float(0, 1)
+    space = Space({"c": Choice({"a": {"rate": rate}, "b": {"rate": rate}, "none": {}})})
+    assert space["rate"] == Float(0, 1, when={"c": ["a", "b"]})
+    assert Space({"c": Choice({"a": {"a": {"lr": Int(0, 1)}}, "b": {"b": {"lr": Int(0, 2)}}})}).keys() == {"c", "a.lr", "b.lr"}
+
+
+def test_a_nested_space_may_be_written_as_json_or_toml() -> None:
+    written = tomllib.loads("""
+        epochs = 10
+        [optimizer]
+        lr = {kind = "float", low = 1e-5, high = 1, log = true}
+        decay.rate = {kind = "float", low = 0, high = 1, when = {kind = ["adam"]}}
+        [optimizer.kind]
+        kind = "choice"
+        options.adam = {}
+        [optimizer.kind.options.sgd]
+        momentum = {kind = "float", low = 0, high = 1}
+        nesterov = {kind = "bool", when = {momentum = [0.5]}}
+        [late]
+        kind = "bool"
+        when = {epochs = [10], "optimizer.kind" = ["sgd"]}
+    """)
+    expected = dict(Space(NESTED).parameters) | {"optimizer.kind": Choice(["adam", "sgd"])}
+    assert Space.from_json(written) == expected
+    assert all(isinstance(spec, dict) and "kind" in spec for spec in Space(NESTED).to_json().values()), "what is stored is flat"
+
+
+names = st.text("abc", min_size=1, max_size=2)
+
+
+@st.composite
+def nested_spaces(draw: st.DrawFn, depth: int = 2) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name in draw(st.lists(names, min_size=1, max_size=3, unique=True)):
+        kind = draw(st.sampled_from(["parameter", "plain", "group", "opening"] if depth else ["parameter", "plain"]))
+        if kind == "group":
+            made[name] = draw(nested_spaces(depth - 1))
+        elif kind == "opening":
+            # Groups of their own, or the options' parameters might differ under one name.
+            made[name] = Choice(
+                {option: {f"{name}-{option}": draw(nested_spaces(depth - 1))} for option in draw(st.sets(names, min_size=1))}
+            )
+        else:
+            made[name] = draw(parameters if kind == "parameter" else scalars)
+    return made
+
+
+@given(nested_spaces(), st.integers(0, 99))
+def test_nested_spaces_are_spaces(written: dict[str, Any], seed: int) -> None:
+    space = Space(written)
+    assert Space.from_json(json.loads(json.dumps(space.to_json()))) == space
+    config = space.sample(Random(seed))
+    space.check(config)
+    nested = space.nest(config)
+    assert space.flatten(nested) == config
+    assert set(nested) <= {part.partition(".")[0] for part in space}
+    for legal in islice(space.grid(2), 50):
+        space.check(legal)
+        assert space.flatten(space.nest(legal)) == legal
+
+
 def test_true_is_not_one() -> None:
     space = Space({"flag": Choice([True, 1]), "child": Bool(when={"flag": [True]})})
     assert space.is_active("child", {"flag": True})
@@ -226,7 +336,18 @@ def test_draws_cover_their_scale() -> None:
         (lambda: Bool(when={"a": []}), "list of values"),
         (lambda: Space({}), "at least one parameter"),
         (lambda: Space({"": Bool()}), "not a parameter name"),
-        (lambda: Space({"x": 3}), "not a parameter"),  # type: ignore[dict-item]
+        (lambda: Space({"x": [3]}), "parameter 'x': .* is not a parameter"),
+        (lambda: Space({"x": math.nan}), "parameter 'x': nan is not a finite"),
+        (lambda: Space({"a": {"x": {}}}), "parameter 'a.x': the group is empty"),
+        (lambda: Space({"a": {"": 3}}), "not a parameter name"),
+        (lambda: Space({"a": {"x": Float(0, 1, when={"b": [1]})}}), "parameter 'a.x': it depends on 'b', which does not exist"),
+        (lambda: Space({"a": {"x": 1}, "a.x": 2}), "parameter 'a.x': the name stands for two"),
+        (lambda: Space({"c": Choice({"a": {"x": Int(0, 1)}, "b": {"x": Int(0, 2)}})}), "parameter 'x': the name stands for two"),
+        (lambda: Space({"c": Choice({"a": {"c": 1}, "b": {}})}), "parameter 'c': the name stands for two"),
+        (lambda: Choice({"a": 3}), "'a' opens 3"),  # type: ignore[dict-item]
+        (lambda: Choice(3), "must be a list"),  # type: ignore[arg-type]
+        (lambda: nest({"a": 1, "a.b": 2}), "'a.b': it stands in a group whose name is another"),
+        (lambda: nest({"a.b": 2, "a": 1}), "'a': it stands in a group whose name is another"),
         (lambda: Space({"x": Bool(when={"width": [1]}), "widht": Int(1, 2)}), "Did you mean 'widht'"),
         (lambda: Space({"x": Bool(when={"n": [3]}), "n": Int(1, 2)}), "outside"),
         (lambda: Space({"x": Bool(when={"y": [True]}), "y": Bool(when={"x": [True]})}), "circle"),
@@ -242,7 +363,10 @@ def test_what_makes_no_sense_is_refused(make: Any, told: str) -> None:
     ("data", "told"),
     [
         ([], "a table of parameters"),
-        ({"x": 3}, "'kind'"),
+        ({"x": [3]}, "'kind'"),
+        ({"a": {"b": {"kind": "flaot"}}}, "parameter 'a.b': .*Did you mean 'float'"),
+        ({"a": {"c": {"kind": "choice", "options": {"p": {"x": {"kind": "int"}}}}}}, "parameter 'a.x': int needs low"),
+        ({"c": {"kind": "choice", "options": {"p": 3}}}, "opens a table of parameters, not 3"),
         ({"x": {"low": 1}}, "'kind'"),
         ({"x": {"kind": "flaot", "low": 0, "high": 1}}, "Did you mean 'float'"),
         ({"x": {"kind": ["float"]}}, "unknown kind"),
@@ -250,7 +374,7 @@ def test_what_makes_no_sense_is_refused(make: Any, told: str) -> None:
         ({"x": {"kind": "float", "low": 0, "hihg": 1}}, "Did you mean 'high'"),
         ({"x": {"kind": "float", "low": "a", "high": 1}}, "parameter 'x'"),
         ({"x": {"kind": "int", "low": 0, "high": 1, "step": "a"}}, "parameter 'x'"),
-        ({"x": {"kind": "choice", "options": 3}}, "choice"),
+        ({"x": {"kind": "choice", "options": 3}}, "parameter 'x': the options must be a list"),
         ({"x": {"kind": "bool", "when": [1]}}, "parameter 'x'"),
     ],
 )

@@ -139,7 +139,9 @@ def test_bad_studies_are_refused(fields: dict[str, Any], told: str) -> None:
 
 
 def test_a_trials_run_is_named_after_it() -> None:
-    assert Trial(study="s-1", number=3, config={}, created=DAY).run == "s-1/3"
+    trial = Trial(study="s-1", number=3, config={}, created=DAY)
+    assert trial.run() == "s-1/3"
+    assert trial.run(2) == "s-1/3/2"
 
 
 @pytest.mark.parametrize(

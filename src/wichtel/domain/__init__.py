@@ -52,6 +52,7 @@ from wichtel.domain.model import (
     Window,
     check_name,
 )
+from wichtel.domain.nesting import flatten, nest
 from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
 from wichtel.domain.seed import seed_of
@@ -133,8 +134,10 @@ __all__ = [
     "check_name",
     "choose_intent",
     "did_you_mean",
+    "flatten",
     "judge",
     "may_move",
     "move",
+    "nest",
     "seed_of",
 ]

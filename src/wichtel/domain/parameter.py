@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wichtel.domain.errors import InvalidInput
 
@@ -177,17 +177,27 @@ class Int:
 class Choice:
     """One of `options`, which have no order.
 
+    Args:
+        options: A list of them; or a dict, option → the parameters that exist only when it is taken, written as in a space. They stand
+            beside the choice, and have the names that are written.
+        when: Under which values of other parameters it exists.
+
     Raises:
         InvalidInput: no option, an option twice, or one that is not a plain JSON scalar.
+
+    >>> Choice({"sgd": {"momentum": Float(0, 1)}, "adam": {}}).options
+    ('sgd', 'adam')
     """
 
     options: tuple[Value, ...]
     when: When = field(default_factory=dict, kw_only=True)
+    #: Option → what it opens, until the space has spread it out; options that open nothing are left out.
+    opens: Mapping[Value, Mapping[str, Any]] = field(init=False, repr=False)
     kind: ClassVar[str] = "choice"
 
-    def __init__(self, options: Sequence[Value], *, when: When | None = None) -> None:
-        if isinstance(options, str):
-            raise InvalidInput("the options must be a list.", where=f"Choice({options!r})")
+    def __init__(self, options: Sequence[Value] | Mapping[Value, Mapping[str, Any]], *, when: When | None = None) -> None:
+        if isinstance(options, str) or not isinstance(options, Sequence | Mapping):
+            raise InvalidInput("the options must be a list, or a dict of what they open.", where=f"Choice({options!r})")
         object.__setattr__(self, "options", tuple(options))
         _keep_when(self, when if when is not None else {})
         if not self.options:
@@ -196,6 +206,12 @@ class Choice:
             _check_scalar(option, where="Choice")
             if any(same(option, other) for other in self.options[:i]):
                 raise InvalidInput(f"option {option!r} stands there twice.", where="Choice")
+        opens: Mapping[Value, Any] = options if isinstance(options, Mapping) else {}
+        for option, inner in opens.items():
+            if not isinstance(inner, Mapping):
+                hint = "Give a dict of parameters, {} for none."
+                raise InvalidInput(f"option {option!r} opens {inner!r}, which is no dict.", where="Choice", hint=hint)
+        object.__setattr__(self, "opens", {option: dict(inner) for option, inner in opens.items() if inner})
 
     def check(self, value: object, where: str) -> None:
         """Raise `InvalidInput` unless `value` is one of this parameter's."""

@@ -1,7 +1,7 @@
 """Search spaces: named parameters, some of which exist only when another has a certain value.
 
 A configuration is a plain ``dict[str, int | float | bool | str | None]`` that holds a value for each *active*
-parameter and for no other.
+parameter and for no other. Spaces may be written nested; inside, and in configurations, they are flat: see `wichtel.domain.nesting`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from wichtel.domain.errors import InvalidInput, did_you_mean
+from wichtel.domain.nesting import flatten, nest, spread
 from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value, same
 
 if TYPE_CHECKING:
@@ -23,16 +24,20 @@ class Space(Mapping[str, Parameter]):
 
     Not a dataclass, so that the codec of the store writes it in its own form, `to_json`.
 
+    Args:
+        parameters: Name → parameter; or a plain value, which is fixed; or a dict of such, whose names are dotted: ``group.name``.
+
     Raises:
         InvalidInput: no parameter, a bad name, a condition on an unknown parameter, on a value that it never takes, or in a circle.
+
+    >>> list(Space({"optimizer": {"kind": Choice({"sgd": {"momentum": Float(0, 1)}, "adam": {}})}, "epochs": 10}))
+    ['optimizer.kind', 'optimizer.momentum', 'epochs']
     """
 
     __slots__ = ("_parameters",)
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        if isinstance(parameters, Space):
-            parameters = parameters.parameters
-        self._parameters = _in_order(parameters)
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._parameters: dict[str, Parameter] = _in_order(spread(parameters))
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -53,9 +58,8 @@ class Space(Mapping[str, Parameter]):
 
     def is_active(self, name: str, config: Mapping[str, Any]) -> bool:
         """Whether parameter `name` exists, given the values of its parents in `config`."""
-        return all(
-            parent in config and any(same(config[parent], v) for v in allowed) for parent, allowed in self.parameters[name].when.items()
-        )
+        when = self._parameters[name].when
+        return not when or all(parent in config and any(same(config[parent], v) for v in allowed) for parent, allowed in when.items())
 
     @property
     def conditional(self) -> bool:
@@ -115,20 +119,32 @@ class Space(Mapping[str, Parameter]):
         """
         return repr([(name, _canonical(config[name])) for name in self.parameters if name in config])
 
+    def nest(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """`config` as functions are given it: dotted names as dicts within dicts.
+
+        Raises:
+            InvalidInput: a name is both a parameter and a group.
+        """
+        return nest(config)
+
+    def flatten(self, config: Mapping[str, Any]) -> Config:
+        """The way back; a configuration that is flat stays as it is."""
+        return flatten(config)
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; `from_json` is the way back."""
+        """Plain JSON, flat; `from_json` is the way back."""
         return {name: _parameter_to_json(p) for name, p in self.parameters.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, or what a user typed.
+        """Read what `to_json` wrote, or what a user typed: a table without a ``kind`` is a group, a plain value is fixed.
 
         Raises:
             InvalidInput: an unknown kind or field, or a value that does not fit.
         """
         if not isinstance(data, Mapping):
             raise InvalidInput(f"a search space is a table of parameters, not {data!r}.")
-        return cls({name: _parameter_from_json(name, spec) for name, spec in data.items()})
+        return cls({name: _from_json(name, spec) for name, spec in data.items()})
 
 
 def _canonical(value: Any) -> Value:
@@ -140,14 +156,6 @@ def _in_order(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     if not parameters:
         raise InvalidInput("a search space needs at least one parameter.")
     for name, parameter in parameters.items():
-        if not isinstance(name, str) or not name:
-            raise InvalidInput(f"{name!r} is not a parameter name.")
-        if not isinstance(parameter, Parameter):
-            raise InvalidInput(
-                f"{parameter!r} is not a parameter.",
-                where=f"parameter {name!r}",
-                hint="Use Float, Int, Choice, Bool or Fixed.",
-            )
         for parent, allowed in parameter.when.items():
             if parent not in parameters:
                 raise InvalidInput(
@@ -177,6 +185,9 @@ _FIELDS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
 }
 
 
+_ANY_FIELD = {field for _, fields in _FIELDS.values() for field in fields} | {"when"}
+
+
 def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
     _, fields = _FIELDS[parameter.kind]
     data: dict[str, Any] = {"kind": parameter.kind}
@@ -188,11 +199,19 @@ def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
     return data
 
 
-def _parameter_from_json(name: str, spec: object) -> Parameter:
-    where = f"parameter {name!r}"
-    if not isinstance(spec, Mapping) or "kind" not in spec:
+def _from_json(path: str, spec: object) -> Any:
+    """A parameter, a group of them, or a plain value."""
+    where = f"parameter {path!r}"
+    if not isinstance(spec, Mapping):
+        if spec is None or isinstance(spec, bool | int | float | str):
+            return spec
         raise InvalidInput("it needs a table with a 'kind'.", where=where, hint="Kinds: " + ", ".join(_FIELDS))
-    kind = spec["kind"]
+    kind = spec.get("kind", spec)
+    if isinstance(kind, Mapping):
+        # Fields and nothing else: not a group, but a parameter whose kind was forgotten.
+        if all(key in _ANY_FIELD and not isinstance(value, Mapping) for key, value in spec.items()):
+            raise InvalidInput("it needs a table with a 'kind'.", where=where, hint="Kinds: " + ", ".join(_FIELDS))
+        return {name: _from_json(f"{path}.{name}", inner) for name, inner in spec.items()}
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise InvalidInput(f"unknown kind {kind!r}.", where=where, hint=did_you_mean(str(kind), _FIELDS))
     make, fields = _FIELDS[kind]
@@ -200,6 +219,10 @@ def _parameter_from_json(name: str, spec: object) -> Parameter:
     for key in given:
         if key not in (*fields, "when"):
             raise InvalidInput(f"unknown field {key!r}.", where=where, hint=did_you_mean(key, (*fields, "when")))
+    options = given.get("options")
+    if isinstance(options, Mapping):
+        beside = path.rpartition(".")[0]
+        given["options"] = {option: _opened(beside, inner, where) for option, inner in options.items()}
     try:
         parameter: Parameter = make(**given)
     except TypeError as error:
@@ -207,3 +230,9 @@ def _parameter_from_json(name: str, spec: object) -> Parameter:
     except InvalidInput as error:
         raise InvalidInput(error.message, where=where, hint=error.hint) from error
     return parameter
+
+
+def _opened(beside: str, inner: object, where: str) -> dict[str, Any]:
+    if not isinstance(inner, Mapping):
+        raise InvalidInput(f"an option opens a table of parameters, not {inner!r}.", where=where)
+    return {name: _from_json(f"{beside}.{name}" if beside else name, spec) for name, spec in inner.items()}
