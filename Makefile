@@ -7,6 +7,8 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What `make bench` measures against: some hundred megabytes that nothing else needs.
+PEERS := $(VENV)/.peers
 STATIC := src/wichtel/server/static
 ASSETS := $(STATIC)/swagger-ui/LICENSE
 
@@ -15,6 +17,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 # Test processes at once.
 JOBS ?= 2
+# `make bench FULL=1` takes hours; `make bench BENCHMARKS="ask floor"` runs these two.
+BENCHMARKS ?= overhead dispatch ask floor simulate pruning recovery search_quality maggy
 
 .PHONY: help
 help: ## This list
@@ -48,8 +52,8 @@ check: $(READY) ## Format, lint, types, import contracts
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: bench
-bench: $(READY) ## Each benchmark, briefly
-	@shopt -s nullglob; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(PEERS) ## Each benchmark, briefly, against its peers
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "benchmarks/$$script.py" $(if $(FULL),,--quick); done
 
 .PHONY: docs
 docs: $(READY) ## The documentation as pages, under build/docs
@@ -74,6 +78,9 @@ setup: $(READY) ## Only the virtual environment
 lock: $(READY) ## Write requirements/dev.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 	  --extra server --extra keras --extra plot --extra mlflow --extra tensorboard --extra bench --group dev pyproject.toml -o requirements/dev.txt
+	# The same versions of what both need, so that one environment holds both.
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	  -c <(sed -E '/^ *(--hash|#)/d; s/ *\\$$//' requirements/dev.txt) --group bench pyproject.toml -o requirements/bench.txt
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
@@ -87,6 +94,10 @@ $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
 	# Compiled now: every plan is loaded by a fresh process, which would otherwise compile its libraries each time.
 	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS): $(READY) requirements/bench.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(ASSETS): package.json package-lock.json .npmrc
