@@ -75,7 +75,7 @@ build: $(READY) $(ASSETS) ## The wheel, under dist
 setup: $(READY) ## Only the virtual environment
 
 .PHONY: lock
-lock: $(READY) ## Write requirements/dev.txt anew from pyproject.toml
+lock: $(READY) ## Write the files under requirements anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 	  --extra server --extra keras --extra plot --extra mlflow --extra tensorboard --extra bench --group dev pyproject.toml -o requirements/dev.txt
 	# The same versions of what both need, so that one environment holds both.
