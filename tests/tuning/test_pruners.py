@@ -103,7 +103,7 @@ def test_options_are_checked():
 @settings(max_examples=30, deadline=None)
 def test_columns_kept_up_to_date_equal_columns_built_afresh(seed, at):
     events = suite.random_events(seed)
-    kept = Curves(Objective(metric="m", better=Expectation.LARGER))
+    kept = Curves((Objective(metric="m", better=Expectation.LARGER),))
     kept.averages(at)
     kept.reached(at)
     for i, (trial, step, value) in enumerate(events):

@@ -26,7 +26,7 @@ def registered() -> dict[str, Factory]:
 
 def curves_of(events: Iterable[Event], better: Expectation = Expectation.LARGER) -> Curves:
     """The curves after `events`."""
-    curves = Curves(Objective(metric="score", better=better))
+    curves = Curves((Objective(metric="score", better=better),))
     for trial, step, value in events:
         if step is None:
             curves.end(trial)

@@ -68,7 +68,7 @@ class StudyLoop:
         self._objective = spec.objectives[0]
         self._searcher = searcher
         self._pruner = pruner
-        self._curves = Curves(self._objective)
+        self._curves = Curves((self._objective,))
         self._fleet = fleet
         self._write = write
         self._on_trial = on_trial

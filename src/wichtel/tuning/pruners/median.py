@@ -21,7 +21,7 @@ class Median:
         Meister et al., MAGGY, 2020. Unlike there, running trials that have come as far count among the others.
 
     >>> from wichtel.domain import Objective
-    >>> curves = Curves(Objective(metric="accuracy", better="larger"))
+    >>> curves = Curves((Objective(metric="accuracy", better="larger"),))
     >>> for trial, accuracy in enumerate([0.9, 0.8, 0.85, 0.2]):
     ...     _ = curves.add(trial, 0, accuracy)
     >>> for trial in range(3):

@@ -1,0 +1,131 @@
+"""Points in non-dominated fronts, kept in order while points come one by one, as trials come to a step."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from itertools import chain, repeat
+from typing import Protocol
+
+Point = tuple[float, ...]
+
+
+class Fronts:
+    """Points of two or more losses each, sorted: front 0 is what nothing dominates, front ``k + 1`` what only fronts up to `k` dominate.
+
+    A point may stand there any number of times. With two losses a point is added in time that grows with the number of fronts.
+
+    References:
+        Yakupov and Buzdalov, Incremental non-dominated sorting with O(N) insertion for the two-dimensional case, CEC 2015.
+
+    >>> fronts = Fronts([(1.0, 3.0), (2.0, 2.0), (3.0, 3.0)])
+    >>> fronts.ranks(), fronts.rank((4.0, 4.0))
+    ([0, 0, 1], 2)
+    """
+
+    def __init__(self, points: Iterable[Point] = ()) -> None:
+        self._ranks: dict[Point, int] = {}
+        self._times: dict[Point, int] = {}
+        self._sizes: list[int] = []
+        self._fronts: list[_Front] = []
+        # In this order no point dominates one that is there already, so that none has to move.
+        for point in sorted(points):
+            self.add(point)
+
+    def add(self, point: Point) -> None:
+        """Add `point`, and move those that it dominates, and that these dominate, to later fronts."""
+        k = self.rank(point)
+        if point in self._ranks:
+            self._times[point] += 1
+            self._sizes[k] += 1
+            return
+        self._times[point] = 1
+        moved = [point]
+        while moved:
+            if k == len(self._fronts):
+                self._fronts.append(_Stairs() if len(point) == 2 else _Cloud())
+                self._sizes.append(0)
+            pushed = self._fronts[k].take(moved)
+            self._sizes[k] += sum(map(self._times.__getitem__, moved)) - sum(map(self._times.__getitem__, pushed))
+            self._ranks.update(zip(moved, repeat(k), strict=False))
+            moved, k = pushed, k + 1
+
+    def rank(self, point: Point) -> int:
+        """The front of `point`; of one that was not added, where it would be."""
+        known = self._ranks.get(point)
+        if known is not None:
+            return known
+        # What a front dominates, all earlier ones dominate.
+        low, high = 0, len(self._fronts)
+        while low < high:
+            middle = (low + high) // 2
+            if self._fronts[middle].dominates(point):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def ranks(self) -> list[float]:
+        """Ascending: the front of each point."""
+        return list(chain.from_iterable(map(repeat, range(len(self._sizes)), self._sizes)))
+
+
+class _Front(Protocol):
+    """Different points of which none dominates another."""
+
+    def dominates(self, point: Point) -> bool:
+        """Whether one of them dominates `point`, which is not among them."""
+        ...
+
+    def take(self, points: list[Point]) -> list[Point]:
+        """Take in `points`, which none here dominates, and give back those here that they dominate; both as the front before gave them."""
+        ...
+
+
+class _Stairs:
+    """A front of two losses: by the first ascending, and so by the second descending. What moves to the next front is one piece of it."""
+
+    def __init__(self) -> None:
+        self._points: list[Point] = []
+        self._first: list[float] = []
+        self._minus_second: list[float] = []
+
+    def dominates(self, point: Point) -> bool:
+        i = bisect_right(self._first, point[0])
+        return i > 0 and -self._minus_second[i - 1] <= point[1]
+
+    def take(self, points: list[Point]) -> list[Point]:
+        start = bisect_left(self._first, points[0][0])
+        end = max(start, bisect_right(self._minus_second, -points[-1][1]))
+        pushed = self._points[start:end]
+        self._points[start:end] = points
+        self._first[start:end] = [p[0] for p in points]
+        self._minus_second[start:end] = [-p[1] for p in points]
+        return pushed
+
+
+class _Cloud:
+    """A front of any number of losses."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._points: list[Point] = []
+        self._array = np.empty((0, 0))
+
+    def dominates(self, point: Point) -> bool:
+        return bool((self._array <= point).all(axis=1).any())
+
+    def take(self, points: list[Point]) -> list[Point]:
+        import numpy as np
+
+        arriving = np.array(points)
+        if not self._points:
+            self._points, self._array = list(points), arriving
+            return []
+        beaten = np.asarray((arriving[:, None, :] <= self._array[None, :, :]).all(axis=2).any(axis=0))
+        pushed = [self._points[i] for i in np.flatnonzero(beaten)]
+        stay = np.flatnonzero(~beaten)
+        self._points = [self._points[i] for i in stay] + points
+        self._array = np.concatenate((self._array[stay], arriving))
+        return pushed
