@@ -298,7 +298,7 @@ def _try(factory: Factory, posed: Problem) -> tuple[Searcher | None, str]:
     try:
         return factory(posed), ""
     except InvalidInput as refusal:
-        return None, refusal.hint
+        return None, refusal.hint or ""
 
 
 def check_all(factory: Factory) -> None:
