@@ -7,14 +7,18 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import Algorithm, InvalidInput, StudySpec, UserError, did_you_mean
 from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 
+if TYPE_CHECKING:
+    from wichtel.tuning.trackers.port import Tracker
+
 SEARCHERS = "wichtel.searchers"
 PRUNERS = "wichtel.pruners"
 TERMINATORS = "wichtel.terminators"
+TRACKERS = "wichtel.trackers"
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,11 @@ def pruner_names() -> list[str]:
 def terminator_names() -> list[str]:
     """The names that `make_terminator` knows."""
     return sorted(_registered(TERMINATORS))
+
+
+def tracker_names() -> list[str]:
+    """The names that `make_tracker` knows."""
+    return sorted(_registered(TRACKERS))
 
 
 def make_searcher(algorithm: Algorithm, problem: Problem) -> Searcher:
@@ -78,6 +87,21 @@ def make_terminator(algorithm: Algorithm, problem: Problem) -> Terminator:
     made = _make(TERMINATORS, "terminator", algorithm, problem)
     if not isinstance(made, Terminator):
         raise InvalidInput("it has no decide(results).", where=f"terminator {algorithm.name!r}")
+    return made
+
+
+def make_tracker(algorithm: Algorithm) -> Tracker:
+    """The tracker of that name.
+
+    Raises:
+        InvalidInput: unknown name or option, or a plug-in that does not load or is no tracker.
+        UserError: what it needs is not installed.
+    """
+    from wichtel.tuning.trackers.port import Tracker
+
+    made = _make(TRACKERS, "tracker", algorithm)
+    if not isinstance(made, Tracker):
+        raise InvalidInput("it has no start, begin_trial, measure, end_trial and finish.", where=f"tracker {algorithm.name!r}")
     return made
 
 
