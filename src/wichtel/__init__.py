@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
     from wichtel.fleet import Stopped
     from wichtel.plans import plan, tunable
-    from wichtel.tuning import Reporter, StudyResult, check_leaks, meta_features, tune
+    from wichtel.tuning import Reporter, StudyResult, check_leaks, meta_features, run_once, tune
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ _HOMES = {
     "meta_features": "tuning",
     "plan": "plans",
     "tunable": "plans",
+    "run_once": "tuning",
     "tune": "tuning",
 }
 
@@ -57,6 +58,7 @@ __all__ = [
     "check_leaks",
     "meta_features",
     "plan",
+    "run_once",
     "tunable",
     "tune",
 ]

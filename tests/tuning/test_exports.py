@@ -41,6 +41,7 @@ def test_the_public_names():
         "WichtelError",
         "__version__",
         "plan",
+        "run_once",
         "tunable",
         "tune",
     ]

@@ -2,7 +2,7 @@
 
 Owns: searchers, pruners, `tune`, the study loop. May import: `fleet`, `store`, `domain`; searchers and pruners only `domain`.
 Start with `ports.py`, then `loop.py` (an owner of runs) and `log.py` (what a study writes down, and how it resumes). To add a searcher copy
-`searchers/random.py`, to add a pruner copy `pruners/median.py`; name it as an entry point and face it with `wichtel.testing`.
+`searchers/random.py`, to add a pruner copy `pruners/patience.py`; name it as an entry point and face it with `wichtel.testing`.
 Names below are loaded when first used.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wichtel.tuning.curves import Curve, Curves
-    from wichtel.tuning.function import Reporter
+    from wichtel.tuning.function import Reporter, run_once
     from wichtel.tuning.host import StudyHost
     from wichtel.tuning.leaks import Leak, check_leaks
     from wichtel.tuning.loop import StudyLoop
@@ -57,6 +57,7 @@ _HOMES = {
     "pruner_names": "registry",
     "searcher_names": "registry",
     "terminator_names": "registry",
+    "run_once": "function",
     "tune": "tuner",
 }
 
@@ -83,6 +84,7 @@ __all__ = [
     "make_terminator",
     "meta_features",
     "pruner_names",
+    "run_once",
     "searcher_names",
     "terminator_names",
     "tune",
