@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from wichtel.domain import Objective
 from wichtel.tuning.fronts import Fronts, Point
+
+#: Tells by its number whether a trial belongs to a group. Groups that are equal hold the same trials.
+Among = Callable[[int], bool]
 
 
 class Curve(Protocol):
@@ -36,14 +39,21 @@ class Curve(Protocol):
 
     @property
     def best(self) -> float:
-        """The smallest loss so far. Of several objectives: the front that the best it ever had of each would be in among `averages`."""
+        """The smallest loss so far.
+
+        Of several objectives: the front that the best it ever had of each would be in among `Curves.averages` of its last step.
+        """
         ...
 
     def average(self, step: int) -> float | None:
         """The mean loss of the reports up to and at `step`, as in `Curves.averages`; None if there is none."""
         ...
 
-    def reached(self, step: int) -> float | None:
+    def best_by(self, step: int) -> float | None:
+        """The smallest loss of the reports up to and at `step`; None if there is none."""
+        ...
+
+    def reached(self, step: int, among: Among | None = None) -> float | None:
         """The loss of the first report at or after `step`, as in `Curves.reached`; None if it has not come so far."""
         ...
 
@@ -54,13 +64,18 @@ class _Plain:
 
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    best: float = math.inf
-    #: ``totals[i]`` is the sum of ``losses[:i + 1]``.
+    #: ``bests[i]`` is the smallest of ``losses[:i + 1]``
+    bests: list[float] = field(default_factory=list)
+    #: and ``totals[i]`` is the sum of ``losses[:i + 1]``.
     totals: list[float] = field(default_factory=list)
 
     @property
     def last(self) -> int:
         return self.steps[-1] if self.steps else -1
+
+    @property
+    def best(self) -> float:
+        return self.bests[-1] if self.bests else math.inf
 
     @property
     def mean(self) -> float:
@@ -70,7 +85,11 @@ class _Plain:
         n = bisect_right(self.steps, step)
         return self.totals[n - 1] / n if n else None
 
-    def reached(self, step: int) -> float | None:
+    def best_by(self, step: int) -> float | None:
+        n = bisect_right(self.steps, step)
+        return self.bests[n - 1] if n else None
+
+    def reached(self, step: int, among: Among | None = None) -> float | None:
         i = bisect_left(self.steps, step)
         return self.losses[i] if i < len(self.steps) else None
 
@@ -78,7 +97,7 @@ class _Plain:
         self.steps.append(step)
         self.losses.append(loss)
         self.totals.append((self.totals[-1] if self.totals else 0.0) + loss)
-        self.best = min(self.best, loss)
+        self.bests.append(min(self.bests[-1], loss) if self.bests else loss)
 
 
 class _Ranked:
@@ -102,15 +121,20 @@ class _Ranked:
 
     @property
     def best(self) -> float:
-        return self._curves._average_column(self.last).rank(tuple(p.best for p in self._parts))
+        best = self.best_by(self.last)
+        return math.inf if best is None else best
 
     def average(self, step: int) -> float | None:
         point = _whole(p.average(step) for p in self._parts)
         return None if point is None else self._curves._average_column(step).rank(point)
 
-    def reached(self, step: int) -> float | None:
+    def best_by(self, step: int) -> float | None:
+        point = _whole(p.best_by(step) for p in self._parts)
+        return None if point is None else self._curves._average_column(step).rank(point)
+
+    def reached(self, step: int, among: Among | None = None) -> float | None:
         point = _whole(p.reached(step) for p in self._parts)
-        return None if point is None else self._curves._reached_column(step).rank(point)
+        return None if point is None else self._curves._reached_column(step, among).rank(point)
 
 
 class _Column(Protocol):
@@ -157,7 +181,7 @@ class Curves:
         self._horizon = -1
         self._finals: list[Point] = []
         self._averages: dict[int, _Column] = {}
-        self._reached: dict[int, _Column] = {}
+        self._reached: dict[int, dict[Among | None, _Column]] = {}
         # The steps of the columns, sorted: which of them a report passes.
         self._average_steps: list[int] = []
         self._reached_steps: list[int] = []
@@ -217,7 +241,9 @@ class Curves:
         for part, loss in zip(parts, losses, strict=True):
             part.add(step, loss)
         for passed in _between(self._reached_steps, before, step):
-            self._reached[passed].add(losses)
+            for among, column in self._reached[passed].items():
+                if among is None or among(trial):
+                    column.add(losses)
         for passed in _between(self._average_steps, before, step):
             average = tuple(p.mean for p in parts) if passed == step else means
             if average is not None:
@@ -239,9 +265,9 @@ class Curves:
         """Ascending: the mean loss up to `step` of each trial that has come to it, and of each that ended before it."""
         return self._average_column(step).ranks()
 
-    def reached(self, step: int) -> Sequence[float]:
-        """Ascending: the loss of each trial that has come to `step`, when it first did."""
-        return self._reached_column(step).ranks()
+    def reached(self, step: int, among: Among | None = None) -> Sequence[float]:
+        """Ascending: the loss of each trial (`among` a group) that has come to `step`, when it first did."""
+        return self._reached_column(step, among).ranks()
 
     def _average_column(self, step: int) -> _Column:
         column = self._averages.get(step)
@@ -256,12 +282,16 @@ class Curves:
         self._seen[step] = len(self._ended)
         return column
 
-    def _reached_column(self, step: int) -> _Column:
-        column = self._reached.get(step)
-        if column is None:
-            come = (_whole(p.reached(step) for p in parts) for parts in self._curves.values())
-            column = self._reached[step] = self._make_column(point for point in come if point is not None)
+    def _reached_column(self, step: int, among: Among | None) -> _Column:
+        columns = self._reached.get(step)
+        if columns is None:
+            columns = self._reached[step] = {}
             insort(self._reached_steps, step)
+        column = columns.get(among)
+        if column is None:
+            group = (parts for trial, parts in self._curves.items() if among is None or among(trial))
+            come = (_whole(p.reached(step) for p in parts) for parts in group)
+            column = columns[among] = self._make_column(point for point in come if point is not None)
         return column
 
 
