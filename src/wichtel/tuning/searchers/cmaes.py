@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 import numpy as np
 from cmaes import CMA
 
-from wichtel.domain import Config, Float, Int, InvalidInput, RunState
+from wichtel.domain import Config, InvalidInput, RunState
+from wichtel.tuning.encoding import Encoding, Vector
 from wichtel.tuning.ledger import Ledger
 from wichtel.tuning.ports import Problem, Result, Suggestion
-
-_Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class CMAES:
@@ -23,6 +21,8 @@ class CMAES:
     It adapts the floats and whole numbers that always exist; parameters that are choices, or exist only sometimes, are drawn at random.
     A generation ends with its first `population` results; later ones of it are not learned from. When the distribution has shrunk to a
     point, the search begins anew elsewhere.
+
+    Infeasible trials are worse than all feasible ones of their generation, by the sum of their violations.
 
     Args:
         population: Trials of a generation; by default ``4 + ⌊3 ln d⌋`` for `d` parameters.
@@ -33,8 +33,10 @@ class CMAES:
     """
 
     def __init__(self, problem: Problem, *, population: int | None = None, sigma: float = 0.3) -> None:
+        if len(problem.objectives) > 1:
+            raise InvalidInput("it takes one objective.", where="searcher 'cmaes'", hint="Use 'nsga2' or 'tpe'.")
         self._problem = problem
-        self._axes = {name: _Axis(p) for name, p in problem.space.items() if isinstance(p, Float | Int) and not p.when and p.low < p.high}
+        self._axes = [c for c in Encoding(problem.space).columns if not c.categorical and not c.parameter.when]
         if not self._axes:
             raise InvalidInput(
                 "the space has no float or whole number that always exists.", where="searcher 'cmaes'", hint="Use 'tpe' or 'random'."
@@ -48,7 +50,7 @@ class CMAES:
         self._ledger = Ledger(problem.space)
         #: Counts through restarts, unlike that of `CMA`.
         self._generation = 0
-        self._results: list[tuple[_Vector, float]] = []
+        self._results: list[Result] = []
         self._strategy = self._start(np.full(len(self._axes), 0.5))
 
     def sample(self, n: int) -> list[Suggestion]:
@@ -69,25 +71,24 @@ class CMAES:
             known = result.state not in (RunState.RUNNING, RunState.CANCELED)
             if not known or result.memory.get("generation") != self._generation:
                 continue
-            point = np.array([axis.to_unit(result.config[name]) for name, axis in self._axes.items()])
-            # Only ranks count, so that infinity is a fair value for a failure.
-            self._results.append((point, result.losses[0] if result.losses else math.inf))
+            self._results.append(result)
             if len(self._results) == self._strategy.population_size:
-                self._strategy.tell(self._results)
+                points = [np.array([axis.encode(r.config[axis.name]) for axis in self._axes]) for r in self._results]
+                self._strategy.tell(list(zip(points, _values(self._results), strict=True)))
                 self._results = []
                 self._generation += 1
                 if self._strategy.should_stop():
                     random = Random(f"{self._problem.seed(0)}/{self._generation}")
                     self._strategy = self._start(np.array([random.random() for _ in self._axes]))
 
-    def _start(self, mean: _Vector) -> CMA:
+    def _start(self, mean: Vector) -> CMA:
         bounds = np.array([[0.0, 1.0]] * len(self._axes))
         return CMA(mean=mean, sigma=self._sigma, bounds=bounds, population_size=self._population, seed=0)
 
     def _draw(self, random: Random) -> Config:
         self._strategy.reseed_rng(random.getrandbits(31))
         point = self._strategy.ask()
-        numbers = {name: axis.from_unit(float(x)) for (name, axis), x in zip(self._axes.items(), point, strict=True)}
+        numbers = {axis.name: axis.decode(float(x)) for axis, x in zip(self._axes, point, strict=True)}
         drawn = self._problem.space.sample(random)
         config: Config = {}
         for name, parameter in self._problem.space.items():
@@ -98,27 +99,7 @@ class CMAES:
         return config
 
 
-class _Axis:
-    """A number's range, mapped to [0, 1] on its own scale; whole numbers each take an equal part of it."""
-
-    def __init__(self, parameter: Float | Int) -> None:
-        self._parameter = parameter
-        self._step = parameter.step if not parameter.log else (1 if isinstance(parameter, Int) else None)
-        half = 0.5 * (self._step or 0)
-        count = math.floor((parameter.high - parameter.low) / self._step + 1e-9) if self._step else 0
-        self._last = count
-        low, high = parameter.low - half, (parameter.low + count * self._step if self._step else parameter.high) + half
-        self._low, self._high = (math.log(low), math.log(high)) if parameter.log else (low, high)
-
-    def to_unit(self, value: Any) -> float:
-        x = math.log(value) if self._parameter.log else value
-        return float(min(max((x - self._low) / (self._high - self._low), 0.0), 1.0))
-
-    def from_unit(self, x: float) -> float | int:
-        value = self._low + x * (self._high - self._low)
-        value = math.exp(value) if self._parameter.log else value
-        if self._step is None:
-            return min(max(value, self._parameter.low), self._parameter.high)
-        k = min(max(round((value - self._parameter.low) / self._step), 0), self._last)
-        number = self._parameter.low + k * self._step
-        return int(number) if isinstance(self._parameter, Int) else float(number)
+def _values(results: Sequence[Result]) -> list[float]:
+    """A number for each result that says how good it is. Only the order counts, so that infinity is a fair value for a failure."""
+    worst = max((r.losses[0] for r in results if r.feasible), default=0.0)
+    return [math.inf if not r.losses else r.losses[0] if r.feasible else worst + sum(r.violations) for r in results]

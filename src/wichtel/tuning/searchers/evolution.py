@@ -21,7 +21,7 @@ class Evolution:
     constraints count as in `wichtel.tuning.pareto.order`.
 
     Args:
-        population: Results that are remembered; that many are drawn at random first. By default a fifth of the study, 10 to 100.
+        population: Results that are remembered; that many are drawn at random first. By default a tenth of the study, 10 to 100.
         tournament: How many of them compete, as a share of the population.
         scale: Standard deviation of a number's change, as a share of its range.
 
@@ -29,8 +29,8 @@ class Evolution:
         Real et al., Regularized evolution for image classifier architecture search, AAAI 2019, algorithm 1.
     """
 
-    def __init__(self, problem: Problem, *, population: int | None = None, tournament: float = 0.5, scale: float = 0.2) -> None:
-        population = min(max(problem.trials // 5, 10), 100) if population is None else population
+    def __init__(self, problem: Problem, *, population: int | None = None, tournament: float = 0.8, scale: float = 0.2) -> None:
+        population = min(max(problem.trials // 10, 10), 100) if population is None else population
         if population < 2:
             raise InvalidInput(f"population is {population}, but must be at least 2.", where="searcher 'evolution'")
         if not 0 < tournament <= 1:

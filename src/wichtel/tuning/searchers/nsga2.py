@@ -23,7 +23,7 @@ class NSGA2:
     polynomial mutation, choices from either parent, sometimes drawn anew. Infeasible configurations come after all that are feasible.
 
     Args:
-        population: Survivors of a generation; that many are drawn at random first. By default a fifth of the study, 10 to 100.
+        population: Survivors of a generation; that many are drawn at random first. By default a tenth of the study, 10 to 100.
         crossover: Probability that a child has two parents.
         spread: Distribution index of crossover and mutation: the higher, the nearer are children to their parents.
 
@@ -32,7 +32,7 @@ class NSGA2:
     """
 
     def __init__(self, problem: Problem, *, population: int | None = None, crossover: float = 0.9, spread: float = 5.0) -> None:
-        population = min(max(problem.trials // 5, 10), 100) if population is None else population
+        population = min(max(problem.trials // 10, 10), 100) if population is None else population
         if population < 2:
             raise InvalidInput(f"population is {population}, but must be at least 2.", where="searcher 'nsga2'")
         if not 0 <= crossover <= 1:
