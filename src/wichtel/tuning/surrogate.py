@@ -1,0 +1,200 @@
+"""What a study's results say of configurations that were not tried: processes fitted to them, and the worth of trying one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wichtel.domain import RunState
+from wichtel.tuning.encoding import Encoding
+from wichtel.tuning.gaussian_process import (
+    Array,
+    Features,
+    Hyperparameters,
+    Posterior,
+    fit,
+    log_expected_improvement,
+    log_probability_below,
+    warp,
+)
+from wichtel.tuning.ports import Result
+
+Rows = np.ndarray[Any, np.dtype[np.int_]]
+
+#: Most results that hyperparameters are fitted to; more make them hardly better, and the fit slow.
+_FITTED = 200
+#: The weight of the sum in the augmented Chebyshev scalarisation.
+_AUGMENTED = 0.05
+#: What a violation counts at most, in units of the median one.
+_WORST = 3.0
+_LEADERS = 5
+
+
+class Surrogate:
+    """Gathers results and models them.
+
+    Everything it says follows from the results and their order: hyperparameters are fitted to the first so and so many of them, more and
+    more rarely, so that a study that is resumed comes to the same ones.
+
+    Args:
+        encoding: Of the space.
+        objectives: How many losses a result has.
+        constraints: How many violations.
+        points: Most results that a process is given: the best, the latest, and some of the others.
+    """
+
+    def __init__(self, encoding: Encoding, *, objectives: int = 1, constraints: int = 0, points: int = 300) -> None:
+        self._encoding = encoding
+        self.features = Features(tuple(column.count if column.categorical else 0 for column in encoding.columns))
+        self._objectives = objectives
+        self._constraints = constraints
+        self._points = points
+        self._results: list[Result] = []
+        self._vectors: list[Array] = []
+        #: How many results have losses.
+        self.seen = 0
+        #: What was fitted → to the first how many results, and what was found. Only saves time.
+        self._fits: dict[str, tuple[int, Hyperparameters]] = {}
+
+    def add(self, result: Result) -> None:
+        """Take an ended trial into account; a canceled one says nothing."""
+        if result.state is RunState.CANCELED:
+            return
+        self._results.append(result)
+        self._vectors.append(self._encoding.encode(result.config))
+        self.seen += bool(result.losses)
+
+    def worth(self, pending: Array, random: np.random.Generator) -> tuple[Callable[[Array], Array], Array]:
+        """How much is to be gained from trying configurations, and where to look for good ones.
+
+        Args:
+            pending: Vectors whose results are awaited, shape (m, d).
+            random: Draws the weights of several objectives.
+
+        Returns:
+            The acquisition function, from vectors (n, d) to the logarithm of expected improvement × probability to be feasible, (n,);
+            and the vectors that are believed to be best, best first, shape (k, d).
+        """
+        count = _fitted_at(len(self._results))
+        feasible = any(r.feasible for r in self._results)
+        weights = random.exponential(size=self._objectives)
+        weights /= weights.sum()
+        rows = np.concatenate([self._chosen(count, weights), np.arange(count, len(self._results))])
+        targets = warp(self._losses(len(self._results), weights, feasible))[rows]
+        vectors = np.array(self._vectors)[rows]
+        waiting = self.features(pending) if len(pending) else np.zeros((0, len(self.features.owners)))
+        found = self._hyperparameters(f"objective {feasible}", count, weights, feasible)
+        points = self.features(vectors)
+        posterior = Posterior(points, targets, waiting, self.features.owners, found)
+        means = posterior.mean(points)
+        allowed = np.array([self._results[i].feasible or not feasible for i in rows])
+        if not allowed.any():
+            # The feasible ones are not among those that are modelled; they are few and old.
+            allowed[:] = True
+        best = float(means[allowed].min())
+        chances = [self._chance(i, rows, waiting, count) for i in range(self._constraints)] if feasible else []
+
+        def acquisition(candidates: Array) -> Array:
+            at = self.features(candidates)
+            value = log_expected_improvement(*posterior(at), best)
+            for chance in chances:
+                value = value + log_probability_below(*chance(at), 0.0)
+            return value
+
+        leaders = np.flatnonzero(allowed)[np.argsort(means[allowed], kind="stable")[:_LEADERS]]
+        return acquisition, vectors[leaders]
+
+    def _chance(self, constraint: int, rows: Rows, waiting: Array, count: int) -> Posterior:
+        """The process of a constraint's violation, which is negative where it holds."""
+        rows = np.array([i for i in rows if self._results[i].violations], dtype=int)
+        labels = self._labels(constraint, rows)
+        fitted = [i for i in range(count) if self._results[i].violations]
+        found = self._fit(f"constraint {constraint}", count, fitted, lambda chosen: self._labels(constraint, chosen))
+        return Posterior(self.features(np.array(self._vectors)[rows]), labels, waiting, self.features.owners, found)
+
+    def _hyperparameters(self, name: str, count: int, weights: Array, feasible: bool) -> Hyperparameters:
+        if self._objectives > 1:
+            # Each weighting is a function of its own.
+            self._fits.pop(name, None)
+        rows = self._chosen(count, weights)
+        # What is known now may have been unknown then: whether anything is feasible decides what is looked at.
+        return self._fit(name, count, rows, lambda chosen: warp(self._losses(count, weights, feasible))[chosen])
+
+    def _fit(self, name: str, count: int, rows: Sequence[int] | Rows, targets: Callable[[Rows], Array]) -> Hyperparameters:
+        known = self._fits.get(name)
+        if known is None or known[0] != count:
+            chosen = np.asarray(rows, dtype=int)
+            if len(chosen) > _FITTED:
+                chosen = chosen[np.linspace(0, len(chosen) - 1, _FITTED).astype(int)]
+            squares = self.features.squares(self.features(np.array(self._vectors)[chosen]))
+            known = self._fits[name] = (count, fit(squares, targets(chosen)))
+        return known[1]
+
+    def _chosen(self, count: int, weights: Array) -> Rows:
+        """Which of the first `count` results are modelled, ascending."""
+        if count <= self._points:
+            return np.arange(count)
+        feasible = any(r.feasible for r in self._results[:count])
+        order = np.argsort(self._losses(count, weights, feasible), kind="stable")
+        part = self._points // 3
+        kept = {*order[:part].tolist(), *range(count - part, count)}
+        others = np.array([i for i in range(count) if i not in kept])
+        drawn = np.random.default_rng(count).choice(others, self._points - len(kept), replace=False)
+        return np.array(sorted(kept | set(drawn.tolist())))
+
+    def _losses(self, count: int, weights: Array, feasible: bool) -> Array:
+        """One loss for each of the first `count` results, smaller is better, all finite; shape (count,)."""
+        results = self._results[:count]
+        if not feasible:
+            width, parts = self._constraints, [r.violations for r in results]
+        else:
+            width, parts = self._objectives, [r.losses for r in results]
+        table = np.array([part or (np.nan,) * width for part in parts], dtype=float).reshape(count, width)
+        if not feasible:
+            total = np.zeros(count)
+            for i in range(width):
+                total += _in_medians(table[:, i])
+            return _filled(total)
+        stopped = np.array([r.state is RunState.STOPPED for r in results])
+        finished = np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results])
+        if finished.any():
+            # A pruner stopped it for being among the worse; its last loss, early as it came, must not make it one of the best.
+            table[stopped] = np.maximum(table[stopped], np.median(table[finished], axis=0))
+        if width == 1:
+            return _filled(table[:, 0])
+        scaled = np.column_stack([_in_range(warp(_filled(table[:, i]))) for i in range(width)])
+        weighted = np.where(np.isnan(table), np.nan, scaled * weights)
+        return _filled(weighted.max(axis=1) + _AUGMENTED * weighted.sum(axis=1))
+
+    def _labels(self, constraint: int, rows: Rows) -> Array:
+        """-1 where the constraint holds, how far it is broken where not."""
+        violations = np.array([self._results[i].violations[constraint] for i in rows])
+        return np.where(violations > 0, np.maximum(_in_medians(violations), 0.3), -1.0)
+
+
+def _fitted_at(count: int) -> int:
+    """The latest number of results, up to `count`, at which hyperparameters are fitted: each time for a tenth more."""
+    at = 1
+    while at + max(1, at // 10) <= count:
+        at += max(1, at // 10)
+    return min(at, count)
+
+
+def _filled(losses: Array) -> Array:
+    """`losses` with the worst in place of NaN."""
+    known = losses[~np.isnan(losses)]
+    return np.where(np.isnan(losses), known.max() if len(known) else 0.0, losses)
+
+
+def _in_range(values: Array) -> Array:
+    width = values.max() - values.min()
+    return (values - values.min()) / width if width > 0 else np.zeros_like(values)
+
+
+def _in_medians(violations: Array) -> Array:
+    """Violations in units of the median of those that are any, NaN left as it is."""
+    broken = violations[np.isfinite(violations) & (violations > 0)]
+    unit = float(np.median(broken)) if len(broken) else 1.0
+    return np.minimum(violations / unit, _WORST)
