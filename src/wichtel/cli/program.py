@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from wichtel.cli import (
+    bench_searchers,
     config,
     datasets,
     db,
@@ -40,7 +41,7 @@ app = group(
     epilog=EXIT_CODES,
 )
 
-for module in (run, register, tune, serve):
+for module in (run, register, tune, bench_searchers, serve):
     module.add_to(app)
 for name, noun in (
     ("models", models.app),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wichtel.domain import Algorithm, Config, InvalidInput, Objective, Parameter, RunState, Space, StudySpec, SystemFault
+from wichtel.domain import Algorithm, Config, InvalidInput, Objective, Parameter, RunState, Space, StudySpec
 from wichtel.domain.seed import seed_of
 from wichtel.tuning.ports import Problem, Result, Searcher, Suggestion
 from wichtel.tuning.registry import make_searcher
@@ -20,9 +20,10 @@ from wichtel.tuning.registry import make_searcher
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    import plotly.graph_objects as go
 
     Curves = np.ndarray[Any, np.dtype[np.float64]]
+
+_COLOURS = ("#2a6fbb", "#d1495b", "#2a9d4b", "#edae49", "#7b4ea3", "#35a7a7", "#8a5a44", "#e377c2", "#6c6c6c", "#9aa821")
 
 #: A searcher to compare: its name, with options, or what makes one for a problem.
 Contender = str | Algorithm | Callable[[Problem], Searcher]
@@ -123,27 +124,24 @@ class Comparison:
         lines += [f"{name:<{width}}  {mean:.4g} ± {se:.2g}" for name in self.ranking() for mean, se in [self.final(name)]]
         return "\n".join(lines)
 
-    def plot(self) -> go.Figure:
+    def plot(self) -> Any:
         """Mean curves by trial, with a band of one standard error.
 
         Raises:
-            SystemFault: Plotly is not installed.
+            UserError: Plotly is not installed.
         """
-        try:
-            import plotly.graph_objects as go
-        except ModuleNotFoundError as error:
-            raise SystemFault("Plotly is not installed.", hint="pip install 'wichtel[plot]'") from error
         import numpy as np
-        from plotly.colors import qualitative
 
-        figure = go.Figure()
+        from wichtel.tuning.plots.base import finish, plotly
+
+        figure = plotly()[0].Figure()
         steps = np.arange(1, self.trials + 1)
         for i, name in enumerate(self.ranking()):
             curves = self.regret(name) if self.normalised else self.values[name]
-            colour = qualitative.D3[i % len(qualitative.D3)]
+            colour = _COLOURS[i % len(_COLOURS)]
             mean = curves.mean(axis=0)
-            error = curves.std(axis=0, ddof=1) / math.sqrt(len(curves)) if len(curves) > 1 else np.zeros_like(mean)
-            band = {"x": np.concatenate([steps, steps[::-1]]), "y": np.concatenate([mean + error, (mean - error)[::-1]])}
+            se = curves.std(axis=0, ddof=1) / math.sqrt(len(curves)) if len(curves) > 1 else np.zeros_like(mean)
+            band = {"x": np.concatenate([steps, steps[::-1]]), "y": np.concatenate([mean + se, (mean - se)[::-1]])}
             figure.add_scatter(
                 **band,
                 fill="toself",
@@ -155,12 +153,8 @@ class Comparison:
                 showlegend=False,
             )
             figure.add_scatter(x=steps, y=mean, mode="lines", name=name, legendgroup=name, line={"color": colour})
-        figure.update_layout(
-            title=f"{self.problem}, {self.parallel} in parallel",
-            xaxis_title="trials",
-            yaxis_title="normalised regret" if self.normalised else self.objective.metric,
-        )
-        return figure
+        axis = "normalised regret" if self.normalised else self.objective.metric
+        return finish(figure, f"{self.problem}, {self.parallel} in parallel", xaxis_title="trials", yaxis_title=axis)
 
 
 def compare_searchers(

@@ -9,6 +9,18 @@ from typing import Any
 
 from wichtel.domain import Choice, Config, Expectation, Int, InvalidInput, Objective, Parameter, Space, SystemFault, Value, did_you_mean
 
+#: Tables of each kind: four networks for regression, three for classification, one space of cells for images.
+STANDARD = (
+    "naval_propulsion",
+    "parkinsons_telemonitoring",
+    "protein_structure",
+    "slice_localization",
+    "vehicle",
+    "kc1",
+    "credit_g",
+    "cifar100",
+)
+
 
 class Table:
     """A value for each configuration of a finite space, or several, if it was measured more than once.
