@@ -40,6 +40,8 @@ class Context:
         self.resources = Resources(cpus=assign.cpus, gpus=assign.gpus, memory_bytes=assign.memory_bytes)
         #: Whether an earlier attempt, or the run that this one begins with, left something under `checkpoint_path`. Known after `prepare`.
         self.resume = False
+        #: Whether there never were any files of this run. Known after `tidy`.
+        self.clean = False
         #: Whether `Stopped` was raised in the function.
         self.raised = False
         self._state_dir = Path(welcome.state_dir)
@@ -153,10 +155,11 @@ class Context:
             # There even if the function writes nothing: so "nothing was saved" differs from "nothing was kept".
             self.checkpoint_path  # noqa: B018 - made when first looked at
 
-    def clean(self) -> None:
-        """Remove what the attempt leaves behind."""
+    def tidy(self) -> None:
+        """Remove what the attempt leaves behind, but for checkpoints."""
         if "scratch" in self.__dict__:
             shutil.rmtree(self.scratch, ignore_errors=True)
+        self.clean = self.attempt == 1 and "scratch" not in self.__dict__ and "checkpoint_path" not in self.__dict__
 
 
 class Carrier:
@@ -194,7 +197,7 @@ class Carrier:
             state, error = "FAILED", _failure(failure)
         except BaseException as failure:  # noqa: BLE001 - whatever a user's function raises, SystemExit too, is that run's end only
             state, error = "FAILED", _failure(failure)
-        context.clean()
+        context.tidy()
         result = self._result(context, state, value, error)
         try:
             encode(result)
@@ -205,7 +208,7 @@ class Carrier:
 
     def _result(self, context: Context, state: str, value: Any, error: dict[str, Any] | None) -> Result:
         assign = context.assign
-        return Result(assign.run, assign.attempt, assign.epoch, state, value, error, context.collect())
+        return Result(assign.run, assign.attempt, assign.epoch, state, value, error, context.collect(), clean=context.clean)
 
     def _find(self, entry: str) -> Function:
         function = self._functions.get(entry)

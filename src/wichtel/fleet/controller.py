@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -23,6 +24,10 @@ from wichtel.fleet.ports import Engine, Owner
 from wichtel.fleet.roster import SeatState
 from wichtel.fleet.settings import FleetSettings
 from wichtel.store import Database, GroupCommit
+
+#: How long other threads of this process keep the interpreter from the controller's thread, on which workers wait. Python's own 5 ms are
+#: as long as many a trial.
+_SWITCH_SECONDS = 0.0005
 
 _log = logging.getLogger(__name__)
 
@@ -279,11 +284,14 @@ class Controller:
             leading = asyncio.create_task(leadership.lead())
             quitting = asyncio.create_task(quit_.wait())
             self._settled.set()
+            patience = sys.getswitchinterval()
+            sys.setswitchinterval(min(patience, _SWITCH_SECONDS))
             try:
                 await asyncio.wait({leading, quitting}, return_when=asyncio.FIRST_COMPLETED)
                 leadership.ended.set()
                 await leading
             finally:
+                sys.setswitchinterval(patience)
                 quitting.cancel()
                 self._leadership = None
         if not leadership.deposed:

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
 from wichtel.fleet import paths, roster
@@ -98,7 +97,7 @@ class Leadership:
         self._settings = settings
         self._holder = holder
         self._epoch = epoch
-        self._log = Log(commit, epoch, self._depose)
+        self._log = Log(commit, epoch, self._depose, lambda: self.roster.busy)
         self._state_dir = settings.state_dir.absolute()
         self._welcome = Welcome(
             heartbeat_seconds=settings.heartbeat_seconds,
@@ -183,11 +182,11 @@ class Leadership:
             case roster.Measured(owner, measurement):
                 self._log.measure(measurement)
                 self.roster.stop(measurement, self._ask(owner, measurement))
-            case roster.Ended(run, worker):
+            case roster.Ended(run, worker, clean):
                 self._log.save(run)
                 if run.state is RunState.CANCELED:
                     self._log.settle(run.spec.id)
-                self._log.after(lambda: self._on_durable(run, worker))
+                self._log.after(lambda: self._on_durable(run, worker, clean))
             case roster.Launch(worker):
                 self._launch(worker)
             case roster.Kill(worker, reason):
@@ -237,17 +236,12 @@ class Leadership:
             return None
         return None if stop is None else stop.reason
 
-    def _on_durable(self, run: Run, worker: str) -> None:
+    def _on_durable(self, run: Run, worker: str, clean: bool) -> None:
         self.roster.durable(run)
         if worker:
             self._send(worker, Ack(run.spec.id, run.attempt))
-        # An attempt that was cut short could not clean up after itself.
-        left = [paths.scratch_path(self._state_dir, run.spec.id, attempt) for attempt in range(1, run.attempt + 1)]
-        if not run.spec.keep_checkpoint:
-            left.append(paths.checkpoint_path(self._state_dir, run.spec.id))
-        for folder in left:
-            if folder.exists():
-                self._loop.run_in_executor(None, partial(shutil.rmtree, folder, ignore_errors=True))
+        if not clean:
+            self._loop.run_in_executor(None, self._remove_files, run)
         found = self._owners.find(run.spec.owner)
         if found is None:
             return
@@ -332,6 +326,13 @@ class Leadership:
         self._log.close()
 
     # On a thread
+
+    def _remove_files(self, run: Run) -> None:
+        # An attempt that was cut short could not clean up after itself.
+        for attempt in range(1, run.attempt + 1):
+            shutil.rmtree(paths.scratch_path(self._state_dir, run.spec.id, attempt), ignore_errors=True)
+        if not run.spec.keep_checkpoint:
+            paths.remove_checkpoint(self._state_dir, run.spec.id)
 
     def _load(self) -> list[Run]:
         with self._database.read() as tx:

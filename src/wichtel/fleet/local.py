@@ -19,7 +19,7 @@ import msgspec
 from wichtel.domain import InvalidInput, Resources, WichtelError
 from wichtel.fleet import processes
 from wichtel.fleet.frames import Splitter, frame
-from wichtel.fleet.messages import ToController, ToWorker, read_by_controller
+from wichtel.fleet.messages import Ack, ToController, ToWorker, read_by_controller
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +122,8 @@ class LocalLink:
         self._on_gone = on_gone
         self._splitter = Splitter()
         self._unsent = bytearray()
+        #: Whether the socket is full, and the rest goes out when it is not.
+        self._writing = False
         self._open = True
         self._loop = asyncio.get_running_loop()
         connection.setblocking(False)
@@ -133,14 +135,16 @@ class LocalLink:
         if not self._open:
             return
         data = frame(message)
-        if self._unsent:
+        if self._writing:
             self._unsent += data
-            return
-        with suppress(OSError):
-            sent = self._try_send(data)
-            if sent < len(data):
-                self._unsent += data[sent:]
-                self._loop.add_writer(self._socket, self._writable)
+        elif isinstance(message, Ack):
+            # No worker waits for it: it may go out with the next message, or with other acknowledgements of this turn of the loop.
+            if not self._unsent:
+                self._loop.call_soon(self._flush)
+            self._unsent += data
+        else:
+            self._unsent += data
+            self._flush()
 
     def kill(self) -> None:
         """Kill the process, its group, and what its run put into other groups."""
@@ -161,13 +165,19 @@ class LocalLink:
         except BlockingIOError:
             return 0
 
-    def _writable(self) -> None:
+    def _flush(self) -> None:
+        if not (self._unsent and self._open):
+            return
         try:
             del self._unsent[: self._try_send(self._unsent)]
         except OSError:
             self._unsent.clear()
-        if not self._unsent:
-            self._loop.remove_writer(self._socket)
+        if bool(self._unsent) is not self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(self._socket, self._flush)
+            else:
+                self._loop.remove_writer(self._socket)
 
     def _readable(self) -> None:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,6 +21,12 @@ _RETRY_SECONDS = 0.5
 
 #: What nobody waits for may be written this much later, together with what somebody waits for; a run that ends before is written once.
 _LINGER_SECONDS = 0.05
+
+#: While all workers are busy, groups whose end somebody waits for are begun at least this far apart: fewer and larger ones cost less.
+_PACE_SECONDS = 0.02
+
+#: How long those who waited are told in one turn of the loop.
+_TELL_SECONDS = 0.0005
 
 LEASE = "controller"
 
@@ -49,15 +57,21 @@ class Log:
 
     Args:
         epoch: The fencing token; if it is no longer the latest nothing is written, and `deposed` is called.
+        busy: Whether every worker has something to do for a while, so that nobody idles for a write that waits for company.
     """
 
-    def __init__(self, commit: GroupCommit, epoch: int, deposed: Callable[[], None]) -> None:
+    def __init__(self, commit: GroupCommit, epoch: int, deposed: Callable[[], None], busy: Callable[[], bool] = lambda: False) -> None:
         self._commit = commit
         self._epoch = epoch
         self._deposed = deposed
+        self._busy = busy
+        #: When the last group was begun to be written, in the loop's time.
+        self._begun = -math.inf
         self._loop = asyncio.get_running_loop()
         self._gathering = _Group()
         self._writing: _Group | None = None
+        #: What is durable and not told yet.
+        self._due: deque[tuple[Callable[[dict[str, Run]], None], dict[str, Run]]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -67,7 +81,7 @@ class Log:
         """Write new runs; `then` is called with those among them that wait to be run, by id."""
         self._gathering.specs.extend(specs)
         self._gathering.then.append(then)
-        self._start()
+        self._start_soon()
 
     def save(self, run: Run) -> None:
         """Write a run's new state, soon."""
@@ -90,9 +104,9 @@ class Log:
         self._linger()
 
     def after(self, then: Callable[[], None]) -> None:
-        """Have `then` called when all that was written so far is durable; write it now."""
+        """Have `then` called when all that was written so far is durable; write it now, or very soon."""
         self._gathering.then.append(lambda _: then())
-        self._start()
+        self._start_soon()
 
     async def flush(self) -> None:
         """Wait until all is durable, or nothing more will be."""
@@ -105,8 +119,22 @@ class Log:
         self._idle.set()
 
     def _linger(self) -> None:
-        if self._timer is None and self._writing is None and self._gathering:
-            self._timer = self._loop.call_later(_LINGER_SECONDS, self._lingered)
+        if self._writing is None and self._gathering:
+            self._start_in(_LINGER_SECONDS)
+
+    def _start_soon(self) -> None:
+        wait = self._begun + _PACE_SECONDS - self._loop.time()
+        if wait > 0 and self._writing is None and self._busy():
+            self._start_in(wait)
+        else:
+            self._start()
+
+    def _start_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._lingered)
 
     def _lingered(self) -> None:
         self._timer = None
@@ -126,6 +154,7 @@ class Log:
     def _write(self) -> None:
         group, self._gathering = self._gathering, _Group()
         self._writing = group
+        self._begun = self._loop.time()
         self._submit(group)
 
     def _submit(self, group: _Group) -> None:
@@ -179,9 +208,21 @@ class Log:
         self._writing = None
         # The next group goes out before owners are asked what comes after this one.
         if self._gathering.then:
-            self._start()
-        for then in group.then:
+            self._start_soon()
+        telling = bool(self._due)
+        self._due.extend((then, new) for then in group.then)
+        if not telling:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell those who waited, in order; not all in one go, since workers wait for the loop meanwhile."""
+        until = self._loop.time() + _TELL_SECONDS
+        while self._due and not self._closed:
+            then, new = self._due.popleft()
             then(new)
+            if self._due and self._loop.time() > until:
+                self._loop.call_soon(self._tell)
+                return
         if self._writing is None:
             self._linger()
             if not self._gathering:

@@ -59,6 +59,8 @@ class Result(Message, frozen=True, tag=True):
     error: dict[str, Any] | None = None
     #: What no heartbeat has carried yet.
     measurements: list[Reported] = []
+    #: The attempt left neither a checkpoint nor a scratch directory behind.
+    clean: bool = False
     #: The worker ends after this one; hand it nothing more.
     last: bool = False
 

@@ -50,6 +50,8 @@ class Ended:
 
     run: Run
     worker: str
+    #: There are no files of the run to be removed.
+    clean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,11 @@ class Roster:
         """What is to be done since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects
+
+    @property
+    def busy(self) -> bool:
+        """Whether more runs wait than there are workers: each has its next run in sight, whatever ends."""
+        return len(self.line) > len(self.seats)
 
     # Runs
 
@@ -351,15 +358,24 @@ class Roster:
             self._effects.append(Send(seat.worker, messages.Ack(result.run, result.attempt)))
             self._lose(job, str((result.error or {}).get("message", "")), error=result.error)
         else:
-            self._end(job, state, value=result.value, error=result.error, worker=seat.worker)
+            self._end(job, state, value=result.value, error=result.error, worker=seat.worker, clean=result.clean)
         self._place()
 
-    def _end(self, job: Job, state: RunState, *, value: Any = None, error: dict[str, Any] | None = None, worker: str = "") -> None:
+    def _end(
+        self,
+        job: Job,
+        state: RunState,
+        *,
+        value: Any = None,
+        error: dict[str, Any] | None = None,
+        worker: str = "",
+        clean: bool = False,
+    ) -> None:
         run = replace(job.run, state=state, result=value, error=error, ended=self._utc())
         del self.jobs[job.id]
         self._undurable.add((job.id, run.attempt))
         self._ended[job.id] = self._clock()
-        self._effects.append(Ended(run, worker))
+        self._effects.append(Ended(run, worker, clean))
 
     def _lose(self, job: Job, reason: str, *, error: dict[str, Any] | None = None, count: bool = True) -> None:
         """An attempt came to nothing: once more, or give up."""

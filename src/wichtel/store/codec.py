@@ -23,6 +23,7 @@ from wichtel.domain.space import Space
 T = TypeVar("T")
 
 _FLOATS = {"$NaN": math.nan, "$Infinity": math.inf, "$-Infinity": -math.inf}
+_NUMBERS_WITHIN = frozenset({float, dict, list, tuple})
 _ESCAPED = re.compile(r"\$+(NaN|Infinity|-Infinity)")
 
 
@@ -32,7 +33,14 @@ def encode(value: Any) -> bytes:
     Raises:
         InvalidInput: it holds something that JSON has no form for, such as an open file.
     """
-    return msgspec.json.encode(to_plain(value))
+    try:
+        data = msgspec.json.encode(value, enc_hook=_write_special)
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise _unfit(error) from error
+    # Most values hold no string that has to be escaped, and no float that JSON lacks, which is written as null.
+    if b'"$' in data or (b"null" in data and _lacking([msgspec.to_builtins(value, enc_hook=_write_special, str_keys=True)])):
+        return msgspec.json.encode(to_plain(value))
+    return data
 
 
 def to_plain(value: Any) -> Any:
@@ -44,7 +52,11 @@ def to_plain(value: Any) -> Any:
     try:
         return _hide(msgspec.to_builtins(value, enc_hook=_write_special, str_keys=True))
     except (TypeError, OverflowError, RecursionError) as error:
-        raise InvalidInput(f"it cannot be written as JSON: {error}.", hint="Use plain numbers, strings, bools, lists and dicts.") from error
+        raise _unfit(error) from error
+
+
+def _unfit(error: BaseException) -> InvalidInput:
+    return InvalidInput(f"it cannot be written as JSON: {error}.", hint="Use plain numbers, strings, bools, lists and dicts.")
 
 
 def decode(data: bytes | str, kind: type[T]) -> T:
@@ -116,6 +128,16 @@ def _hide(plain: Any) -> Any:
     if type(plain) in (list, tuple):
         return [_hide(item) for item in plain]
     return plain
+
+
+def _lacking(plain: Any) -> bool:
+    """Whether a float that JSON lacks stands anywhere in it; `plain` is of one of `_NUMBERS_WITHIN`."""
+    kind = type(plain)
+    if kind is float:
+        return not math.isfinite(plain)
+    if kind is dict:
+        plain = plain.values()
+    return any(type(item) in _NUMBERS_WITHIN and _lacking(item) for item in plain)
 
 
 def _unhide(plain: Any) -> Any:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wichtel.domain import InvalidInput, NotFound, did_you_mean
+from wichtel.store.prepared import prepared
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,16 +38,19 @@ class Repository:
 
         On PostgreSQL this waits for a concurrent transaction that is inserting the same key.
         """
-        if not rows:
-            return 0
-        statement = _insert_new(self.connection.dialect.name, table)
-        return self.connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+        return self.execute_many(_insert_new(self.connection.dialect.name, table), [rows] if isinstance(rows, Mapping) else rows)
 
     def upsert(self, table: sa.Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, keep: Iterable[str] = ()) -> None:
         """Insert `rows`, or replace those that are there, but for their columns `keep`."""
+        self.execute_many(
+            _insert_or_replace(self.connection.dialect.name, table, tuple(keep)), [rows] if isinstance(rows, Mapping) else rows
+        )
+
+    def execute_many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Execute a statement, always the same object, with each of `rows`, which have the same keys; return how many rows it touched."""
         if not rows:
-            return
-        self.connection.execute(_insert_or_replace(self.connection.dialect.name, table, tuple(keep)), rows)
+            return 0
+        return prepared(statement, self.connection.dialect, tuple(rows[0])).execute(self.connection, rows)
 
     def not_found(self, what: str, name: str, column: sa.Column[Any]) -> NotFound:
         """The error for a `name` that is not in `column`, with near ones of the first 10,000."""
@@ -62,12 +66,13 @@ def _insert(dialect: str, table: sa.Table) -> Any:
 @cache
 def _insert_new(dialect: str, table: sa.Table) -> Any:
     # Made once for each table: making it takes as long as executing it.
-    return _insert(dialect, table).on_conflict_do_nothing()
+    # Inline: nobody asks for the keys that the database counts up.
+    return _insert(dialect, table).inline().on_conflict_do_nothing()
 
 
 @cache
 def _insert_or_replace(dialect: str, table: sa.Table, keep: tuple[str, ...]) -> Any:
-    statement = _insert(dialect, table)
+    statement = _insert(dialect, table).inline()
     keys = {column.name for column in table.primary_key}
     changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys | set(keep)}
     return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)

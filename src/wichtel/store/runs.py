@@ -14,6 +14,8 @@ from wichtel.store.tables import cancellations, runs
 
 _COLUMNS = tuple(runs.c[name] for name in ("spec", "state", "attempt", "worker", "result", "error", "created", "started", "ended"))
 _ENDED = [state for state in RunState if state.ended]
+#: In one query.
+_MOST_IDS = 500
 
 
 class Runs(Repository):
@@ -69,6 +71,19 @@ class Runs(Repository):
             query = query.where(runs.c.number > sa.select(runs.c.number).where(runs.c.id == after).scalar_subquery())
         return [_read(row) for row in self.connection.execute(query)]
 
+    def ids(self, owner: str) -> builtins.list[str]:
+        """Those of all runs of this owner, in the order of submission."""
+        query = sa.select(runs.c.id).where(runs.c.owner == owner).order_by(runs.c.number)
+        return builtins.list(self.connection.execute(query).scalars())
+
+    def many(self, run_ids: Sequence[str]) -> builtins.list[Run]:
+        """The runs with these ids, in their order; those that are not there are left out."""
+        found: dict[str, Run] = {}
+        for begin in range(0, len(run_ids), _MOST_IDS):
+            query = sa.select(*_COLUMNS).where(runs.c.id.in_(run_ids[begin : begin + _MOST_IDS]))
+            found |= {run.spec.id: run for run in map(_read, self.connection.execute(query))}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
     def claimable(self, limit: int = 100) -> builtins.list[Run]:
         """Those that wait for an attempt: the highest priority first, within one the first submitted."""
         query = (
@@ -117,10 +132,8 @@ class Runs(Repository):
 
         One that has ended, or has a later attempt, stays as it is: a late word of an old attempt changes nothing.
         """
-        if not changed:
-            return 0
         rows: list[dict[str, Any]] = [{"key": run.spec.id} | {f"{name}_": getattr(run, name) for name in _CHANGING} for run in changed]
-        return self.connection.execute(_UPDATE, rows).rowcount
+        return self.execute_many(_UPDATE, rows)
 
 
 _CHANGING = ("state", "attempt", "worker", "result", "error", "started", "ended")

@@ -11,8 +11,6 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from wichtel.store import codec
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
-
 
 class Time(TypeDecorator[datetime]):
     """An aware datetime, UTC, to the microsecond.
@@ -37,8 +35,8 @@ class Time(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"a naive datetime: {value!r}")
-        utc = value.astimezone(UTC)
-        return utc.strftime(_FORMAT) if dialect.name == "sqlite" else utc
+        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds")[:-6] + "Z" if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """From the database."""
