@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
     from wichtel.fleet import Stopped
     from wichtel.plans import plan, tunable
-    from wichtel.tuning import Reporter, StudyResult, check_leaks, meta_features, run_once, tune
+    from wichtel.tuning import Reporter, StudyResult, callbacks, check_leaks, meta_features, run_once, tune
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _HOMES = {
     "StudyResult": "tuning",
     "UserError": "domain",
     "WichtelError": "domain",
+    "callbacks": "tuning",
     "check_leaks": "tuning",
     "meta_features": "tuning",
     "plan": "plans",
@@ -55,6 +56,7 @@ __all__ = [
     "UserError",
     "WichtelError",
     "__version__",
+    "callbacks",
     "check_leaks",
     "meta_features",
     "plan",

@@ -40,6 +40,7 @@ def test_the_public_names():
         "UserError",
         "WichtelError",
         "__version__",
+        "callbacks",
         "plan",
         "run_once",
         "tunable",

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wichtel.tuning import callbacks
     from wichtel.tuning.curves import Curve, Curves
     from wichtel.tuning.function import Reporter, run_once
     from wichtel.tuning.host import StudyHost
@@ -49,6 +50,7 @@ _HOMES = {
     "Suggestion": "ports",
     "Terminator": "ports",
     "check_algorithms": "registry",
+    "callbacks": "callbacks",
     "check_leaks": "leaks",
     "make_pruner": "registry",
     "make_searcher": "registry",
@@ -77,6 +79,7 @@ __all__ = [
     "StudyResult",
     "Suggestion",
     "Terminator",
+    "callbacks",
     "check_algorithms",
     "check_leaks",
     "make_pruner",
@@ -94,4 +97,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "callbacks":  # a room within this one
+        return import_module(f"{__name__}.callbacks")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
