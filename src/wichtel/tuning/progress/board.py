@@ -103,10 +103,6 @@ class Board:
         noun = "trial" if len(best) == 1 else "trials"
         return f"front of {len(best)} {noun}{broken}; best {', '.join(parts)}"
 
-    def tally(self) -> str:
-        """Ended trials by state, in words."""
-        return " · ".join(f"{n} {word}" for word, n in self.counts.most_common())
-
     def _count(self, trial: Trial) -> None:
         self.counts["copied" if trial.copied_from is not None else trial.state.lower()] += 1
         self.front.add(trial)
