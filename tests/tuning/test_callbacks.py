@@ -58,7 +58,7 @@ def _network(digits, seed=0):
 
 def _fit(model, digits, report, *, epochs, **options):
     callbacks = [*options.pop("before", ()), wt.callbacks.keras(report, **options)]
-    return model.fit(*digits, epochs=epochs, validation_split=0.25, callbacks=callbacks, verbose=0, shuffle=False)
+    return model.fit(*digits, epochs=epochs, batch_size=50, validation_split=0.25, callbacks=callbacks, verbose=0, shuffle=False)
 
 
 def test_keras_reports_each_epoch(digits):
