@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -94,6 +97,60 @@ def test_a_run_that_kills_its_workers_is_given_up(fleet: Fleet) -> None:
     assert "exit code 7" in vanished.error["message"]
     assert (killed.state, killed.result) == (RunState.SUCCEEDED, 2)
     assert after.state is RunState.SUCCEEDED
+
+
+def test_a_run_that_is_given_up_says_all_that_is_known(fleet: Fleet) -> None:
+    retry = {"retry": RetryPolicy(max_attempts=2)}
+    (run,) = fleet.run(fleet.spec("vanishes", text="x" * 10_000 + "\nlast words", options=retry))
+    assert run.error is not None
+    assert "lost in 2 attempts; the last time: it ended with exit code 7" in run.error["message"]
+    assert run.error["output"].endswith("xxx\nlast words\n")
+    assert len(run.error["output"]) < 5000
+    assert fleet.stored(run.spec.id).error == run.error
+
+
+def test_a_seat_whose_workers_die_is_quarantined_and_shown(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(1), tmp_path) as fleet:
+        fleet.run(fleet.spec("vanishes", options={"retry": RetryPolicy(max_attempts=4)}))
+        fleet.controller.submit([fleet.spec("echo")])
+        (worker,) = fleet.controller.status().workers
+        assert worker.state == "quarantined"
+        assert worker.until is not None
+        assert worker.until > datetime.now(UTC)
+        (run,) = fleet.wait(["test/echo/0"])
+        assert run.state is RunState.SUCCEEDED
+        assert [w.state for w in fleet.controller.status().workers] == ["idle"]
+
+
+def test_whatever_is_asked_for_while_the_controller_stops_is_answered(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(1), tmp_path) as fleet:
+        fleet.controller.submit([hanging := fleet.spec("sleeps", seconds=600)]).result(5)
+        until(lambda: fleet.stored(hanging.id).state is RunState.RUNNING)
+        stopping = threading.Thread(target=fleet.controller.stop)
+        stopping.start()
+        futures: list[Future[None]] = []
+        while stopping.is_alive():
+            futures.append(fleet.controller.submit([fleet.spec("nothing", len(futures))]))
+            time.sleep(0.002)
+        asked = fleet.controller.cancel(hanging.id, "at last")
+        for future in futures:
+            future.result(10)
+        assert asked.result(10)
+        with fleet.database.read() as tx:
+            assert len(tx.runs.list(prefix="test/nothing/", limit=10_000)) == len(futures) > 0
+            assert tx.runs.cancel_requests() == [(hanging.id, "at last")]
+
+
+def test_a_wish_to_cancel_outlives_its_controller(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(1), tmp_path, cancel_grace_seconds=60.0) as fleet:
+        fleet.controller.submit([hanging := fleet.spec("sleeps", seconds=600)]).result(5)
+        until(lambda: fleet.stored(hanging.id).state is RunState.RUNNING)
+        assert fleet.controller.cancel(hanging.id, "enough").result(5)
+        with fleet.database.read() as tx:
+            assert tx.runs.cancel_requests() == [(hanging.id, "enough")]
+    with Fleet(LocalEngine(1), tmp_path) as fleet:
+        until(lambda: fleet.stored(hanging.id).state.ended)
+        assert fleet.stored(hanging.id).state is RunState.CANCELED
 
 
 def test_a_run_goes_on_from_its_checkpoint(fleet: Fleet) -> None:

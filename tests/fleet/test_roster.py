@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from wichtel.domain import Resources, RetryPolicy, Run, RunSpec, RunState, may_move
 from wichtel.fleet import FleetSettings
+from wichtel.fleet.devices import count_gpus
 from wichtel.fleet.messages import Ack, Assign, Cancel, Heartbeat, Hello, Reported, Result
+from wichtel.fleet.room import Room
 from wichtel.fleet.roster import Ended, Kill, Launch, Measured, Note, Roster, Save, Send
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,6 +139,57 @@ def test_what_does_not_fit_waits_and_small_ones_pass_but_not_for_ever() -> None:
         assert len(world.order) < 40
     world.run_out()
     assert len(world.ended) == 62
+
+
+def test_each_run_has_graphics_processors_of_its_own_and_halves_share_one() -> None:
+    world = World(seats=4, capacity=Resources(cpus=8, gpus=2))
+    need = {"h0": 0.5, "h1": 0.5, "none": 0.0, "one": 1.0, "two": 2.0, "mixed": 1.5}
+    world.add(*(make_run(name, resources=Resources(gpus=gpus)) for name, gpus in need.items()))
+    devices = {assign.run: assign.devices for _, assign in world.assigned}
+    assert devices == {"h0": [0], "h1": [0], "none": [], "one": [1]}
+    world.run_out()
+    devices = {assign.run: assign.devices for _, assign in world.assigned}
+    assert sorted(devices["two"]) == [0, 1]
+    assert len(devices["mixed"]) == 2
+    assert world.roster.free == Room.of(Resources(cpus=8, gpus=2))
+
+
+def test_two_halves_on_two_graphics_processors_are_not_a_whole_one() -> None:
+    world = World(seats=4, capacity=Resources(cpus=8, gpus=2))
+    world.add(*(make_run(name, resources=Resources(gpus=0.6)) for name in ("a", "b")), make_run("c", resources=Resources(gpus=0.7)))
+    assert world.order == ["a", "b"]
+    world.answer(*world.assigned[0])
+    assert (world.order, world.assigned[-1][1].devices) == (["a", "b", "c"], [0])
+
+
+@given(
+    needs=st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0]), st.booleans()), max_size=30),
+    gpus=st.integers(1, 4),
+)
+def test_no_graphics_processor_is_given_away_twice(needs: list[tuple[float, bool]], gpus: int) -> None:
+    room = Room.of(Resources(cpus=100, gpus=gpus))
+    taken: list[tuple[Resources, tuple[int, ...]]] = []
+    for amount, back in needs:
+        need = Resources(gpus=amount)
+        if room.holds(need):
+            taken.append((need, room.take(need)))
+        if back and taken:
+            room.give(*taken.pop(0))
+        load = [0.0] * gpus
+        for some, devices in taken:
+            assert len(set(devices)) == len(devices) == -(-some.gpus // 1)
+            for place, device in enumerate(devices):
+                load[device] += min(1.0, some.gpus - place)
+        assert all(share <= 1 + 1e-6 for share in load)
+        assert room.gpus == pytest.approx([1 - share for share in load])
+
+
+def test_the_graphics_processors_of_a_machine_are_counted(tmp_path: Path) -> None:
+    assert count_gpus({}, tmp_path / "none") == 0
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    assert [count_gpus(env, tmp_path) for env in ({}, {"CUDA_VISIBLE_DEVICES": ""}, {"CUDA_VISIBLE_DEVICES": "1"})] == [2, 0, 1]
+    assert count_gpus({"CUDA_VISIBLE_DEVICES": "0,-1,1"}, tmp_path) == 1
 
 
 def test_what_never_fits_fails_at_once_and_says_so() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from wichtel.fleet.ports import Canceled, Engine, Link, Owner, RunContext, Stop, Stopped
 
 if TYPE_CHECKING:
-    from wichtel.fleet.controller import Controller
+    from wichtel.fleet.controller import Controller, FleetStatus, WorkerStatus
     from wichtel.fleet.engines import open_engine
     from wichtel.fleet.inline import InlineEngine
     from wichtel.fleet.local import LocalEngine
@@ -29,6 +29,7 @@ __all__ = [
     "Controller",
     "Engine",
     "FleetSettings",
+    "FleetStatus",
     "InlineEngine",
     "Link",
     "LocalEngine",
@@ -36,6 +37,7 @@ __all__ = [
     "RunContext",
     "Stop",
     "Stopped",
+    "WorkerStatus",
     "log_path",
     "open_engine",
 ]
@@ -43,8 +45,10 @@ __all__ = [
 _HOMES = {
     "Controller": "controller",
     "FleetSettings": "settings",
+    "FleetStatus": "controller",
     "InlineEngine": "inline",
     "LocalEngine": "local",
+    "WorkerStatus": "controller",
     "log_path": "paths",
     "open_engine": "engines",
 }

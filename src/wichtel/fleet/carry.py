@@ -38,6 +38,8 @@ class Context:
     def __init__(self, assign: Assign, welcome: Welcome, notify: Callable[[], None]) -> None:
         self.assign = assign
         self.resources = Resources(cpus=assign.cpus, gpus=assign.gpus, memory_bytes=assign.memory_bytes)
+        #: Indices of the graphics processors that are the run's own, or of which it has a share.
+        self.devices = tuple(assign.devices)
         #: Whether an earlier attempt, or the run that this one begins with, left something under `checkpoint_path`. Known after `prepare`.
         self.resume = False
         #: Whether there never were any files of this run. Known after `tidy`.

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wichtel.domain import RunSpec, SystemFault
 from wichtel.fleet import paths
-from wichtel.fleet.leadership import Leadership, Owners
+from wichtel.fleet.leadership import Leadership, Owners, settle
 from wichtel.fleet.log import LEASE
 from wichtel.fleet.ports import Engine, Owner
 from wichtel.fleet.roster import SeatState
@@ -29,7 +31,22 @@ from wichtel.store import Database, GroupCommit
 #: as long as many a trial.
 _SWITCH_SECONDS = 0.0005
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """What a worker is doing."""
+
+    name: str
+    #: ``starting``, ``idle``, ``busy``, ``ending``, or ``quarantined``: its predecessors died one after the other.
+    state: str
+    #: What it carries out; empty if nothing.
+    run: str = ""
+    #: When the next one is started in place of one that is quarantined. Aware, UTC.
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +55,9 @@ class FleetStatus:
 
     #: Whether it hands out runs; False for a standby.
     leading: bool
+    #: Runs that wait.
     waiting: int = 0
-    #: worker → the run it carries out, empty if none.
-    workers: dict[str, str]
+    workers: tuple[WorkerStatus, ...] = ()
 
 
 class Controller:
@@ -76,6 +93,9 @@ class Controller:
         self._leadership: Leadership | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._quit: asyncio.Event | None = None
+        #: What was asked for and is not done, with a way to do it without leading.
+        self._asked: dict[Future[Any], Callable[[], None]] = {}
+        self._asking = threading.Lock()
         self._settled = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="wichtel-controller", daemon=True)
@@ -120,20 +140,14 @@ class Controller:
         """Have runs carried out; one whose id was submitted before is not submitted again.
 
         Returns:
-            Done when they are durable. A standby writes them for the leader, before this returns.
+            Done when they are durable, also if this controller is stopped meanwhile. A standby writes them for the leader.
         """
         submitted = list(specs)
-        future: Future[None] = Future()
 
-        def on_loop() -> None:
-            if self._leadership is not None and not self._leadership.ended.is_set():
-                self._leadership.submit(submitted, future)
-            else:
-                _settle(future, lambda: self._write(submitted))
+        def lead(leadership: Leadership, future: Future[None]) -> None:
+            leadership.submit(submitted, future)
 
-        if not self._call(on_loop):
-            _settle(future, lambda: self._write(submitted))
-        return future
+        return self._ask(lead, lambda: self._write(submitted))
 
     def cancel(self, run_id: str, reason: str = "canceled") -> Future[bool]:
         """Cancel a run: at once if it waits, else at its next report, or by force after the grace time.
@@ -141,24 +155,20 @@ class Controller:
         Returns:
             Done when the wish is durable; False if the run has ended or does not exist.
         """
-        future: Future[bool] = Future()
 
-        def ask() -> bool:
+        def leave_wish() -> bool:
             with self._database.transaction() as tx:
                 asked = tx.runs.request_cancel(run_id, reason)
             self.nudge()
             return asked
 
-        def on_loop() -> None:
-            if self._leadership is not None and run_id in self._leadership.roster.jobs:
-                self._leadership.cancel(run_id, reason)
-                future.set_result(True)
-            elif self._loop is not None:
-                self._loop.run_in_executor(None, _settle, future, ask)
+        def lead(leadership: Leadership, future: Future[bool]) -> None:
+            if run_id in leadership.roster.jobs:
+                leadership.cancel(run_id, reason, future)
+            else:
+                self._in_thread(future, leave_wish)
 
-        if not self._call(on_loop):
-            _settle(future, ask)
-        return future
+        return self._ask(lead, leave_wish)
 
     def forget(self, runs: Iterable[str]) -> Future[None]:
         """Remove the kept checkpoints of runs that have ended; those that have none are passed over.
@@ -167,20 +177,13 @@ class Controller:
             Done when they are removed.
         """
         forgotten = list(runs)
-        future: Future[None] = Future()
         state_dir = self.settings.state_dir.absolute()
 
         def remove() -> None:
             for run in forgotten:
                 paths.remove_checkpoint(state_dir, run)
 
-        def on_loop() -> None:
-            if self._loop is not None:
-                self._loop.run_in_executor(None, _settle, future, remove)
-
-        if not self._call(on_loop):
-            _settle(future, remove)
-        return future
+        return self._ask(lambda _, future: self._in_thread(future, remove), remove)
 
     def attach(self, owner_prefix: str, owner: Owner) -> None:
         """Tell `owner` of the runs whose owner is `owner_prefix`, or begins with it and a slash, from now on."""
@@ -202,7 +205,7 @@ class Controller:
         """What it is doing."""
         future: Future[FleetStatus] = Future()
         if not self._call(lambda: future.set_result(self._status())):
-            return FleetStatus(leading=False, workers={})
+            return FleetStatus(leading=False)
         return future.result()
 
     @property
@@ -221,10 +224,48 @@ class Controller:
     def _status(self) -> FleetStatus:
         leadership = self._leadership
         if leadership is None:
-            return FleetStatus(leading=False, workers={})
-        seats = [seat for seat in leadership.roster.seats if seat.state is not SeatState.EMPTY]
-        workers = {seat.worker: seat.job.id if seat.job else "" for seat in seats}
-        return FleetStatus(leading=self.leading, waiting=len(leadership.roster.line), workers=workers)
+            return FleetStatus(leading=False)
+        workers = []
+        for seat in leadership.roster.seats:
+            if seat.state is not SeatState.EMPTY:
+                workers.append(WorkerStatus(name=seat.worker, state=seat.state.value, run=seat.job.id if seat.job else ""))
+            elif (seconds := leadership.roster.quarantine(seat)) > 0:
+                until = datetime.now(UTC) + timedelta(seconds=seconds)
+                workers.append(WorkerStatus(name=seat.last, state="quarantined", until=until))
+        return FleetStatus(leading=self.leading, waiting=len(leadership.roster.line), workers=tuple(workers))
+
+    def _ask(self, lead: Callable[[Leadership, Future[T]], None], alone: Callable[[], T]) -> Future[T]:
+        """Have something done, which is told by the future whatever becomes of this controller.
+
+        Args:
+            lead: What is done on the loop if this controller leads; it need not come to an end.
+            alone: What is done otherwise, also after `lead` did not come to its end: doing both is doing it once.
+        """
+        future: Future[T] = Future()
+
+        def on_loop() -> None:
+            leadership = self._leadership
+            if leadership is not None and not leadership.ended.is_set():
+                lead(leadership, future)
+            else:
+                settle(future, alone)
+
+        with self._asking:
+            self._asked[future] = partial(settle, future, alone)
+            called = self._call(on_loop)
+        future.add_done_callback(lambda _: self._asked.pop(future, None))
+        if not called:
+            settle(future, alone)
+        return future
+
+    def _in_thread(self, future: Future[T], work: Callable[[], T]) -> None:
+        if self._loop is not None:
+            self._loop.run_in_executor(None, settle, future, work)
+
+    def _settle_all(self) -> None:
+        """Nobody leads here any more: do what was asked for in the way of those who do not lead."""
+        for settle_one in list(self._asked.values()):
+            settle_one()
 
     def _call(self, function: Callable[[], Any]) -> bool:
         """Have `function` called on the loop; False if there is no loop."""
@@ -250,6 +291,9 @@ class Controller:
             self._failure = error
         finally:
             self._leadership = None
+            with self._asking:
+                self._loop = None
+            self._settle_all()
             self._settled.set()
 
     async def _main(self) -> None:
@@ -264,6 +308,8 @@ class Controller:
                 if not self._settled.is_set():
                     raise
                 _log.warning("the store cannot be reached, trying again: %s", fault)
+            if self._asked:
+                await asyncio.to_thread(self._settle_all)
             self._settled.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._quit.wait(), self.settings.lease_seconds / 5)
@@ -345,10 +391,3 @@ def _machine() -> str:
         return f"{socket.gethostname()}-{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return socket.gethostname()
-
-
-def _settle(future: Future[Any], work: Callable[[], Any]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - told to whoever asked
-        future.set_exception(error)

@@ -18,6 +18,7 @@ import msgspec
 
 from wichtel.domain import Resources
 from wichtel.fleet.carry import Carrier, Context
+from wichtel.fleet.devices import count_gpus
 from wichtel.fleet.messages import Assign, Cancel, Goodbye, Heartbeat, Hello, Reply, ToController, ToWorker, Welcome
 
 _TURN_SECONDS = 0.05
@@ -30,7 +31,7 @@ class InlineEngine:
     workers = 1
 
     def __init__(self, *, capacity: Resources | None = None) -> None:
-        self.capacity = capacity or Resources(cpus=float(os.cpu_count() or 1))
+        self.capacity = capacity or Resources(cpus=float(os.cpu_count() or 1), gpus=count_gpus())
         self._inbox: SimpleQueue[tuple[InlineLink, Assign]] = SimpleQueue()
         self._carrier = Carrier(interruptible=True)
 

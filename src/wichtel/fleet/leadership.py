@@ -6,10 +6,11 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
 from wichtel.fleet import paths, roster
@@ -22,6 +23,8 @@ from wichtel.store import Database, GroupCommit
 
 _logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _TICK_SECONDS = 0.1
 
 #: Every so many looks for new runs by number, all that wait are looked at.
@@ -30,6 +33,20 @@ _SWEEP_EVERY = 25
 _PAGE = 1000
 
 _UNFINISHED = (RunState.PENDING, RunState.RUNNING, RunState.PREEMPTED)
+
+
+def settle(future: Future[T], work: Callable[[], T]) -> None:
+    """Tell `future` what comes of `work`, unless it was told before."""
+    if future.done():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - told to whoever asked
+        with suppress(InvalidStateError):
+            future.set_exception(error)
+        return
+    with suppress(InvalidStateError):
+        future.set_result(result)
 
 
 class Owners:
@@ -121,17 +138,19 @@ class Leadership:
         submitted = list(specs)
 
         def durable(new: dict[str, Run]) -> None:
-            if future is not None and not future.done():
-                future.set_result(None)
+            if future is not None:
+                settle(future, lambda: None)
             self.roster.add(new[spec.id] for spec in submitted if spec.id in new)
             self._act()
 
         self._log.submit(submitted, durable)
 
-    def cancel(self, run: str, reason: str) -> None:
-        """Cancel a run; one that is not known here is looked for in the store, where a request is left by the caller."""
+    def cancel(self, run: str, reason: str, future: Future[bool]) -> None:
+        """Cancel a run of the roster; `future` is done when the wish, or the end, is durable."""
+        self._log.wish(run, reason)
         self.roster.cancel(run, reason)
         self._act()
+        self._log.after(lambda: settle(future, lambda: True))
 
     def nudge(self) -> None:
         """Look into the store now."""
@@ -219,10 +238,10 @@ class Leadership:
     def _on_gone(self, worker: str, reason: str) -> None:
         self._links.pop(worker, None)
         job = self.roster.job_of(worker)
-        paths.keep_log(self._state_dir, worker, *((job.id, job.run.attempt) if job else ("", 0)))
+        output = paths.keep_log(self._state_dir, worker, *((job.id, job.run.attempt) if job else ("", 0)))
         if not self._links:
             self._no_links.set()
-        self.roster.gone(worker, reason)
+        self.roster.gone(worker, reason, output)
         self._act()
 
     def _ask(self, name: str, measurement: Measurement) -> str | None:

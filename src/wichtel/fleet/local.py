@@ -18,6 +18,7 @@ import msgspec
 
 from wichtel.domain import InvalidInput, Resources, WichtelError
 from wichtel.fleet import processes
+from wichtel.fleet.devices import count_gpus
 from wichtel.fleet.frames import Splitter, frame
 from wichtel.fleet.messages import Ack, ToController, ToWorker, read_by_controller
 
@@ -39,7 +40,8 @@ class LocalEngine:
 
     Args:
         workers: The most at once; None for one per core.
-        capacity: What all runs at once may occupy; None for one core per worker, no graphics processor, no limit of memory.
+        capacity: What all runs at once may occupy; None for one core per worker, all graphics processors that the driver shows, no limit
+            of memory.
         threads: What numeric libraries in a worker may use; None for an even share of the cores.
         environment: Set in each worker, over what this process has.
 
@@ -61,7 +63,7 @@ class LocalEngine:
         self.workers = cores if workers is None else workers
         if self.workers < 1:
             raise InvalidInput(f"{workers} workers cannot work.", where="engine 'local'")
-        self.capacity = capacity or Resources(cpus=float(self.workers))
+        self.capacity = capacity or Resources(cpus=float(self.workers), gpus=count_gpus())
         share = str(threads or max(1, cores // self.workers))
         self._environment = {name: os.environ.get(name, share) for name in _THREAD_VARIABLES} | dict(environment or {})
         #: Closed, by whatever means, when this process ends: that ends the workers.

@@ -44,12 +44,13 @@ class _Group:
     runs: dict[str, Run] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
     notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    wishes: list[tuple[str, str]] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     #: Called on the loop when the group is durable, with those of the submitted specs that are to be run.
     then: list[Callable[[dict[str, Run]], None]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.specs or self.runs or self.measurements or self.notes or self.settled or self.then)
+        return bool(self.specs or self.runs or self.measurements or self.notes or self.wishes or self.settled or self.then)
 
 
 class Log:
@@ -96,6 +97,11 @@ class Log:
     def note(self, kind: str, subject: str, data: dict[str, Any]) -> None:
         """Write an event, soon."""
         self._gathering.notes.append((kind, subject, data))
+        self._linger()
+
+    def wish(self, run: str, reason: str) -> None:
+        """Somebody wants this run canceled, whoever leads."""
+        self._gathering.wishes.append((run, reason))
         self._linger()
 
     def settle(self, run: str) -> None:
@@ -178,6 +184,8 @@ class Log:
             else:
                 found = (tx.runs.get(run) for run in specs)
                 new = {run.spec.id: run for run in found if not run.state.ended}
+        for wish in group.wishes:
+            tx.runs.request_cancel(*wish)
         tx.runs.update_many(list(group.runs.values()))
         tx.measurements.add_many(group.measurements)
         if group.settled:

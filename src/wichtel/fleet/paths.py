@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 from wichtel.domain import NotFound, StorageFailed
 
+#: So much of a lost attempt's output stands in its run's error.
+_TAIL_BYTES = 4 * 1024
+
 
 def safe(run: str) -> str:
     """A run's id as a file name: readable, and different for different ids."""
@@ -72,14 +75,17 @@ def worker_log_path(state_dir: Path, worker: str) -> Path:
     return state_dir / "workers" / f"{safe(worker)}.log"
 
 
-def keep_log(state_dir: Path, worker: str, run: str, attempt: int) -> None:
-    """A worker is gone: what it wrote last is the log of the attempt it was at, if any (`run` not empty)."""
+def keep_log(state_dir: Path, worker: str, run: str, attempt: int) -> str:
+    """A worker is gone: what it wrote last is the log of the attempt it was at, if any (`run` not empty). Return the log's end."""
     path = worker_log_path(state_dir, worker)
     if not path.exists():
-        return
-    if run and path.stat().st_size:
-        log = log_path(state_dir, run, attempt)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(log)
-    else:
+        return ""
+    if not (run and path.stat().st_size):
         path.unlink()
+        return ""
+    log = log_path(state_dir, run, attempt)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(log)
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")

@@ -58,6 +58,13 @@ class RunContext(Protocol):
         """What the run may use."""
 
     @property
+    def devices(self) -> tuple[int, ...]:
+        """Indices of the graphics processors that are the run's while it is at work, as a framework in this process counts them.
+
+        As many as `resources.gpus`, rounded up; of the last one only a share if that is a fraction. Empty if it asked for none.
+        """
+
+    @property
     def checkpoint_path(self) -> Path:
         """A directory of this run's own that outlives an attempt; removed when the run ends, unless it `keep_checkpoint`."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 
-from wichtel.domain import Resources, Run
+from wichtel.domain import Run
+from wichtel.fleet.room import Room
 
 #: So far into a group's line a run is looked for that fits when the first does not.
 _LOOK_AHEAD = 16
@@ -33,38 +34,13 @@ class Job:
     #: Last step of this attempt.
     step: int | None = None
     passed: int = 0
+    #: The graphics processors that are its own while it is at work.
+    devices: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
         """The run's id."""
         return self.run.spec.id
-
-
-@dataclass(slots=True)
-class Room:
-    """An amount of resources; memory None is without limit."""
-
-    cpus: float
-    gpus: float
-    memory_bytes: float | None
-
-    @classmethod
-    def of(cls, capacity: Resources) -> Room:
-        """All of `capacity`."""
-        return cls(capacity.cpus, capacity.gpus, capacity.memory_bytes)
-
-    def holds(self, need: Resources) -> bool:
-        """Whether `need` fits."""
-        slack = 1e-9
-        memory = self.memory_bytes is None or (need.memory_bytes or 0) <= self.memory_bytes
-        return need.cpus <= self.cpus + slack and need.gpus <= self.gpus + slack and memory
-
-    def take(self, need: Resources) -> None:
-        """Make it smaller by `need`, but nothing negative."""
-        self.cpus = max(0.0, self.cpus - need.cpus)
-        self.gpus = max(0.0, self.gpus - need.gpus)
-        if self.memory_bytes is not None:
-            self.memory_bytes = max(0.0, self.memory_bytes - (need.memory_bytes or 0))
 
 
 @dataclass(slots=True)
@@ -101,7 +77,7 @@ class Line:
         self._size -= 1
 
     def take(self, free: Room, now: float) -> Job | None:
-        """The next job that fits into `free` and may start, which waits no longer."""
+        """The next job that fits into `free` and may start, which waits no longer. `free` is not to be reckoned with afterwards."""
         first_passed: Job | None = None
         for priority in sorted(self._jobs, reverse=True):
             groups = self._jobs[priority]

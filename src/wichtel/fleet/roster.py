@@ -18,7 +18,8 @@ from typing import Any
 from wichtel.domain import Measurement, Resources, Run, RunState, UserError, WorkerLost
 from wichtel.fleet import messages
 from wichtel.fleet.messages import Assign, Cancel, Goodbye, Heartbeat, Hello, Reply, Reported, Result, ToController, ToWorker
-from wichtel.fleet.queue import Job, Line, Room
+from wichtel.fleet.queue import Job, Line
+from wichtel.fleet.room import Room
 from wichtel.fleet.settings import FleetSettings
 
 #: A worker that was told to die and is not reported gone within this many seconds is taken for gone.
@@ -123,6 +124,8 @@ class Seat:
     #: Deaths in a row that nobody asked for.
     deaths: int = 0
     retry_at: float = 0.0
+    #: The one that had it before.
+    last: str = ""
 
 
 class Roster:
@@ -153,6 +156,12 @@ class Roster:
         self.jobs: dict[str, Job] = {}
         self.seats = [Seat(n) for n in range(seats)]
         self.line = Line()
+        #: What no run occupies.
+        self.free = Room.of(capacity)
+        #: The seats that can be used, found without a look at all.
+        self._idle: dict[int, Seat] = {}
+        self._empty = {seat.number: seat for seat in self.seats}
+        self._starting = 0
         self._name = name
         self._clock = clock
         self._utc = utc
@@ -175,6 +184,10 @@ class Roster:
     def busy(self) -> bool:
         """Whether more runs wait than there are workers: each has its next run in sight, whatever ends."""
         return len(self.line) > len(self.seats)
+
+    def quarantine(self, seat: Seat) -> float:
+        """For how many seconds more it is given no worker, since the last ones died one after the other."""
+        return max(0.0, seat.retry_at - self._clock()) if seat.deaths >= _QUARANTINE_AFTER else 0.0
 
     # Runs
 
@@ -247,34 +260,38 @@ class Roster:
             case Result():
                 self._result(seat, message)
             case Goodbye():
-                seat.state = SeatState.ENDING
-                seat.since = self._clock()
+                self._move(seat, SeatState.ENDING)
 
     def unfit(self, worker: str, fault: UserError) -> None:
         """The run that the worker was to carry out cannot be sent: it has failed, and the worker is idle."""
         seat = self._workers.get(worker)
         if seat is None or seat.job is None:
             return
-        job, seat.job = seat.job, None
-        seat.state = SeatState.IDLE
+        job = self._vacate(seat)
+        self._move(seat, SeatState.IDLE)
         self._end(job, RunState.FAILED, error=fault.to_json())
         self._place()
 
-    def gone(self, worker: str, reason: str) -> None:
-        """No process of this worker is left."""
+    def gone(self, worker: str, reason: str, output: str = "") -> None:
+        """No process of this worker is left.
+
+        Args:
+            output: The end of what its run wrote, for whoever has to find out why.
+        """
         seat = self._workers.pop(worker, None)
         if seat is None:
             return
         asked = seat.state is SeatState.ENDING
-        job, verdict = seat.job, seat.verdict
-        seat.state, seat.job, seat.verdict, seat.worker = SeatState.EMPTY, None, None, ""
+        job, verdict = (self._vacate(seat) if seat.job else None), seat.verdict
+        self._move(seat, SeatState.EMPTY)
+        seat.verdict, seat.last, seat.worker = None, worker, ""
         if not asked:
             self._died(seat, worker, reason, job)
         if job is not None:
             if verdict is not None:
-                self._end(job, verdict[0], error=verdict[1])
+                self._end(job, verdict[0], error=verdict[1] | ({"output": output} if output else {}))
             else:
-                self._lose(job, reason)
+                self._lose(job, reason, output=output)
         self._place()
 
     def tick(self) -> None:
@@ -298,16 +315,36 @@ class Roster:
         """Stop leading on purpose: runs at work become PREEMPTED, for the next controller."""
         for seat in self.seats:
             if seat.job is not None and seat.job.run.state is RunState.RUNNING:
-                job, seat.job = seat.job, None
+                job = self._vacate(seat)
                 self._effects.append(Save(replace(job.run, state=RunState.PREEMPTED)))
 
     # Decisions
+
+    def _move(self, seat: Seat, state: SeatState) -> None:
+        """Every change of a seat's state."""
+        self._starting += (state is SeatState.STARTING) - (seat.state is SeatState.STARTING)
+        self._idle.pop(seat.number, None)
+        self._empty.pop(seat.number, None)
+        if state is SeatState.IDLE:
+            self._idle[seat.number] = seat
+        elif state is SeatState.EMPTY:
+            self._empty[seat.number] = seat
+        seat.state, seat.since = state, self._clock()
+
+    def _vacate(self, seat: Seat) -> Job:
+        """Its job is with it no more."""
+        job = seat.job
+        assert job is not None
+        seat.job = None
+        self.free.give(job.run.spec.resources, job.devices)
+        job.devices = ()
+        return job
 
     def _greet(self, seat: Seat, hello: Hello) -> None:
         if hello.version != messages.VERSION:
             self._kill(seat, f"it speaks version {hello.version} of the messages, not {messages.VERSION}")
         elif seat.state is SeatState.STARTING:
-            seat.state = SeatState.IDLE
+            self._move(seat, SeatState.IDLE)
             self._place()
 
     def _current(self, seat: Seat, message: Heartbeat | Result) -> Job | None:
@@ -345,12 +382,12 @@ class Roster:
                 self._effects.append(Send(seat.worker, messages.Ack(result.run, result.attempt)))
             return
         self._measure(job, result.measurements)
-        seat.job = None
+        self._vacate(seat)
         seat.deaths = 0
         if result.last:
-            seat.state, seat.since = SeatState.ENDING, self._clock()
+            self._move(seat, SeatState.ENDING)
         elif seat.state is SeatState.BUSY:
-            seat.state = SeatState.IDLE
+            self._move(seat, SeatState.IDLE)
         state = RunState(result.state)
         if job.cancel is not None:
             self._end(job, RunState.CANCELED, value=result.value, error={"message": job.cancel}, worker=seat.worker)
@@ -377,9 +414,10 @@ class Roster:
         self._ended[job.id] = self._clock()
         self._effects.append(Ended(run, worker, clean))
 
-    def _lose(self, job: Job, reason: str, *, error: dict[str, Any] | None = None, count: bool = True) -> None:
+    def _lose(self, job: Job, reason: str, *, error: dict[str, Any] | None = None, output: str = "", count: bool = True) -> None:
         """An attempt came to nothing: once more, or give up."""
         job.lost += count
+        told = {"output": output} if output else {}
         allowed = job.run.spec.retry.max_attempts
         if job.cancel is not None:
             self._end(job, RunState.CANCELED, error={"message": job.cancel})
@@ -388,9 +426,9 @@ class Roster:
             times = f"{job.lost} attempts" if job.lost > 1 else "1 attempt"
             hint = "It may be the run itself that ends its worker: look for too much memory, a crash in native code, or os._exit."
             lost = WorkerLost(f"its worker was lost in {times}; the last time: {reason}.", where=f"run {job.id!r}", hint=hint)
-            self._end(job, RunState.FAILED, error=error or lost.to_json())
+            self._end(job, RunState.FAILED, error=(error or lost.to_json()) | told)
             return
-        error = (error or WorkerLost(reason, where=f"run {job.id!r}").to_json()) | {"lost": job.lost}
+        error = (error or WorkerLost(reason, where=f"run {job.id!r}").to_json()) | {"lost": job.lost} | told
         job.run = replace(job.run, state=RunState.PREEMPTED, error=error)
         job.step = job.deadline = job.kill_at = job.stop = None
         if count:
@@ -424,7 +462,8 @@ class Roster:
         """End a worker by force. What becomes of its job is settled when it is gone: never are two attempts at work at once."""
         if not asked:
             self._died(seat, seat.worker, reason, seat.job)
-        seat.state, seat.since, seat.verdict = SeatState.ENDING, self._clock(), verdict
+        self._move(seat, SeatState.ENDING)
+        seat.verdict = verdict
         self._effects.append(Kill(seat.worker, reason))
 
     def _died(self, seat: Seat, worker: str, reason: str, job: Job | None) -> None:
@@ -443,34 +482,22 @@ class Roster:
         if not len(self.line):
             return
         now = self._clock()
-        starting = 0
-        empty: list[Seat] = []
-        free: Room | None = None
-        for seat in self.seats:
-            if seat.state is SeatState.IDLE:
-                free = free or self._free()
-                job = self.line.take(replace(free), now)
-                if job is None:
-                    return
-                free.take(job.run.spec.resources)
-                self._assign(seat, job, now)
-            elif seat.state is SeatState.EMPTY and seat.retry_at <= now:
-                empty.append(seat)
-            elif seat.state is SeatState.STARTING:
-                starting += 1
-        for seat in empty[: max(0, len(self.line) - starting)]:
+        while self._idle:
+            job = self.line.take(self.free.copy(), now)
+            if job is None:
+                return
+            # Who has been idle longest.
+            self._assign(next(iter(self._idle.values())), job, now)
+        wanted = len(self.line) - self._starting
+        if wanted <= 0 or not self._empty:
+            return
+        for seat in [seat for seat in self._empty.values() if seat.retry_at <= now][:wanted]:
             seat.launches += 1
             seat.worker = f"{self._name}{self.epoch}.{seat.number}.{seat.launches}"
-            seat.state, seat.since, seat.heard = SeatState.STARTING, now, now
+            seat.heard = now
+            self._move(seat, SeatState.STARTING)
             self._workers[seat.worker] = seat
             self._effects.append(Launch(seat.worker))
-
-    def _free(self) -> Room:
-        room = Room.of(self.capacity)
-        for seat in self.seats:
-            if seat.job is not None:
-                room.take(seat.job.run.spec.resources)
-        return room
 
     def _assign(self, seat: Seat, job: Job, now: float) -> None:
         spec = job.run.spec
@@ -479,8 +506,10 @@ class Roster:
         )
         job.deadline = now + spec.timeout_seconds if spec.timeout_seconds is not None else None
         job.passed = 0
-        seat.state, seat.job = SeatState.BUSY, job
         need = spec.resources
+        job.devices = self.free.take(need)
+        seat.job = job
+        self._move(seat, SeatState.BUSY)
         message = Assign(
             spec.id,
             job.run.attempt,
@@ -491,6 +520,7 @@ class Roster:
             need.cpus,
             need.gpus,
             need.memory_bytes,
+            devices=list(job.devices),
             checkpoint_from=spec.checkpoint_from,
             keep_checkpoint=spec.keep_checkpoint,
         )
