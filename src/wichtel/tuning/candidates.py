@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from wichtel.tuning.encoding import Column, Encoding, Vector
 _FEW = 12
 #: Standard deviations, as shares of the range, of the steps to the neighbours of a number with more values.
 _STEPS = (0.3, 0.1, 0.1, 0.03, 0.03, 0.01, 0.003)
+#: A search looks at so many configurations of the whole space,
+_DRAWN = 500
+#: and climbs from so many of the best, for at most so many rounds.
+_CLIMBS = 4
+_ROUNDS = 10
 
 
 class Candidates:
@@ -62,6 +68,40 @@ class Candidates:
         # What would leave the range goes the other way.
         moved = np.where((moved < 0) | (moved > 1), entries[:, None] - steps, moved)
         return column.snap(moved.ravel()).reshape(moved.shape)
+
+    def search(self, rate: Callable[[Vector], Vector], near: Vector, random: np.random.Generator) -> tuple[Vector, Vector]:
+        """Look for what `rate` rates highest: among draws and the neighbours of `near`, and up from the best of those, from one neighbour
+        to the next.
+
+        Args:
+            rate: From vectors (n, d) to numbers (n,).
+            near: Vectors, shape (k, d), k at least 1.
+            random: Draws.
+
+        Returns:
+            All vectors that were rated, shape (m, d), and their ratings, shape (m,); the highest first.
+        """
+        pool = np.vstack([self.draw(_DRAWN, random), self.around(near, random)[0]])
+        ratings = rate(pool)
+        top = np.argsort(-ratings, kind="stable")[:_CLIMBS]
+        peaks, heights = pool[top], ratings[top]
+        pools, all_ratings = [pool], [ratings]
+        for _ in range(_ROUNDS):
+            found, origins = self.around(peaks, random)
+            ratings = rate(found)
+            pools.append(found)
+            all_ratings.append(ratings)
+            climbed = False
+            for i in range(len(peaks)):
+                mine = np.flatnonzero(origins == i)
+                if len(mine) and ratings[mine].max() > heights[i]:
+                    best = mine[ratings[mine].argmax()]
+                    peaks[i], heights[i], climbed = found[best], ratings[best], True
+            if not climbed:
+                break
+        pool, ratings = np.vstack(pools), np.concatenate(all_ratings)
+        order = np.argsort(-ratings, kind="stable")
+        return pool[order], ratings[order]
 
     def _activate(self, vectors: Vector, random: np.random.Generator) -> Vector:
         """Draw what is active and has no entry, and take away what is inactive; in place."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from wichtel.domain import RunState
+from wichtel.tuning.candidates import Candidates
 from wichtel.tuning.encoding import Encoding
 from wichtel.tuning.gaussian_process import (
     Array,
@@ -17,6 +19,7 @@ from wichtel.tuning.gaussian_process import (
     fit,
     log_expected_improvement,
     log_probability_below,
+    spread,
     warp,
 )
 from wichtel.tuning.ports import Result
@@ -48,6 +51,7 @@ class Surrogate:
     def __init__(self, encoding: Encoding, *, objectives: int = 1, constraints: int = 0, points: int = 300) -> None:
         self._encoding = encoding
         self.features = Features(tuple(column.count if column.categorical else 0 for column in encoding.columns))
+        self._nowhere = np.zeros((0, len(self.features.owners)))
         self._objectives = objectives
         self._constraints = constraints
         self._points = points
@@ -77,24 +81,16 @@ class Surrogate:
             The acquisition function, from vectors (n, d) to the logarithm of expected improvement × probability to be feasible, (n,);
             and the vectors that are believed to be best, best first, shape (k, d).
         """
-        count = _fitted_at(len(self._results))
-        feasible = any(r.feasible for r in self._results)
         weights = random.exponential(size=self._objectives)
         weights /= weights.sum()
-        rows = np.concatenate([self._chosen(count, weights), np.arange(count, len(self._results))])
-        targets = warp(self._losses(len(self._results), weights, feasible))[rows]
+        feasible = any(r.feasible for r in self._results)
+        waiting = self.features(pending) if len(pending) else self._nowhere
+        posterior, rows, _ = self._process(weights, waiting)
         vectors = np.array(self._vectors)[rows]
-        waiting = self.features(pending) if len(pending) else np.zeros((0, len(self.features.owners)))
-        found = self._hyperparameters(f"objective {feasible}", count, weights, feasible)
-        points = self.features(vectors)
-        posterior = Posterior(points, targets, waiting, self.features.owners, found)
-        means = posterior.mean(points)
-        allowed = np.array([self._results[i].feasible or not feasible for i in rows])
-        if not allowed.any():
-            # The feasible ones are not among those that are modelled; they are few and old.
-            allowed[:] = True
+        means = posterior.mean(self.features(vectors))
+        allowed = self._allowed(rows)
         best = float(means[allowed].min())
-        chances = [self._chance(i, rows, waiting, count) for i in range(self._constraints)] if feasible else []
+        chances = [self._chance(i, rows, waiting) for i in range(self._constraints)] if feasible else []
 
         def acquisition(candidates: Array) -> Array:
             at = self.features(candidates)
@@ -106,8 +102,52 @@ class Surrogate:
         leaders = np.flatnonzero(allowed)[np.argsort(means[allowed], kind="stable")[:_LEADERS]]
         return acquisition, vectors[leaders]
 
-    def _chance(self, constraint: int, rows: Rows, waiting: Array, count: int) -> Posterior:
+    def regret(self, candidates: Candidates, width: float, random: np.random.Generator) -> tuple[float, float]:
+        """How much better than the best trial anything can be, going by one objective.
+
+        Args:
+            candidates: Draws configurations of the space.
+            width: Of the confidence band on either side, in standard deviations.
+            random: Draws.
+
+        Returns:
+            The least upper bound of a feasible trial above the least lower bound of any configuration; and the standard deviation of the
+            noise. Both in the unit of the losses.
+        """
+        posterior, rows, found = self._process(np.ones(1), self._nowhere)
+        allowed = self._allowed(rows)
+        vectors = np.array(self._vectors)[rows]
+
+        def hope(at: Array) -> Array:
+            mean, deviation = posterior(self.features(at))
+            return width * deviation - mean
+
+        mean, deviation = posterior(self.features(vectors))
+        sure = float((mean + width * deviation)[allowed].min())
+        leaders = vectors[np.argsort(mean, kind="stable")[:_LEADERS]]
+        hopes = candidates.search(hope, leaders, random)[1]
+        unit = spread(self._losses(len(self._results), np.ones(1), any(r.feasible for r in self._results)))
+        return (sure + max(float(hopes[0]), float(hope(vectors).max()))) * unit, math.sqrt(found.noise) * unit
+
+    def _process(self, weights: Array, waiting: Array) -> tuple[Posterior, Rows, Hyperparameters]:
+        """The process of the objective, and which results it was given."""
+        count = _fitted_at(len(self._results))
+        feasible = any(r.feasible for r in self._results)
+        rows = np.concatenate([self._chosen(count, weights), np.arange(count, len(self._results))])
+        targets = warp(self._losses(len(self._results), weights, feasible))[rows]
+        found = self._hyperparameters(f"objective {feasible}", count, weights, feasible)
+        points = self.features(np.array(self._vectors)[rows])
+        return Posterior(points, targets, waiting, self.features.owners, found), rows, found
+
+    def _allowed(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which of `rows` may be the best."""
+        allowed = np.array([self._results[i].feasible for i in rows])
+        # None, while nothing is feasible, or if what is was too bad and too long ago to be modelled.
+        return allowed if allowed.any() else np.ones(len(rows), dtype=bool)
+
+    def _chance(self, constraint: int, rows: Rows, waiting: Array) -> Posterior:
         """The process of a constraint's violation, which is negative where it holds."""
+        count = _fitted_at(len(self._results))
         rows = np.array([i for i in rows if self._results[i].violations], dtype=int)
         labels = self._labels(constraint, rows)
         fitted = [i for i in range(count) if self._results[i].violations]

@@ -14,11 +14,6 @@ from wichtel.tuning.ledger import Ledger
 from wichtel.tuning.ports import Problem, Result, Suggestion
 from wichtel.tuning.surrogate import Surrogate
 
-#: Candidates drawn from the whole space for one suggestion.
-_DRAWN = 500
-#: So many of the best candidates are climbed from, for at most so many rounds.
-_CLIMBS = 4
-_ROUNDS = 10
 #: The best candidates, in case that some were suggested before.
 _KEPT = 50
 #: Results with losses that a model takes at least.
@@ -99,24 +94,5 @@ class GaussianProcess:
         draws = np.random.default_rng(random.getrandbits(64))
         pending = [self._encoding.encode(config) for config in self._ledger.running.values()]
         acquisition, leaders = self._surrogate.worth(np.array(pending), draws)
-        around, _ = self._candidates.around(leaders, draws)
-        pool = np.vstack([self._candidates.draw(_DRAWN, draws), around])
-        values = acquisition(pool)
-        top = np.argsort(-values, kind="stable")[:_CLIMBS]
-        peaks, heights = pool[top], values[top]
-        pools, ratings = [pool], [values]
-        for _ in range(_ROUNDS):
-            near, origins = self._candidates.around(peaks, draws)
-            values = acquisition(near)
-            pools.append(near)
-            ratings.append(values)
-            climbed = False
-            for i in range(len(peaks)):
-                mine = np.flatnonzero(origins == i)
-                if len(mine) and values[mine].max() > heights[i]:
-                    best = mine[values[mine].argmax()]
-                    peaks[i], heights[i], climbed = near[best], values[best], True
-            if not climbed:
-                break
-        pool, values = np.vstack(pools), np.concatenate(ratings)
-        return pool[np.argsort(-values, kind="stable")[:_KEPT]]
+        vectors, _ = self._candidates.search(acquisition, leaders, draws)
+        return vectors[:_KEPT]
