@@ -31,6 +31,9 @@ LEGAL: dict[type[StrEnum], set[tuple[StrEnum, StrEnum]]] = {
         (S.RUNNING, S.FINISHED),
         (S.RUNNING, S.FAILED),
         (S.RUNNING, S.CANCELED),
+        (S.FINISHED, S.PENDING),
+        (S.FAILED, S.PENDING),
+        (S.CANCELED, S.PENDING),
     },
 }
 PAIRS = [(old, new) for life in LEGAL for old, new in product(life, life)]
@@ -57,7 +60,10 @@ def test_what_has_ended_says_so() -> None:
         move(E.FINISHED, E.FINISHED, what="experiment e-1")
 
 
-@pytest.mark.parametrize("life", [R, S])
-def test_ended_means_no_move_is_left(life: type[RunState] | type[StudyState]) -> None:
-    for state in life:
-        assert state.ended is not any(may_move(state, new) for new in life)
+def test_ended_means_no_move_is_left_but_that_a_study_is_extended() -> None:
+    for state in R:
+        assert state.ended is not any(may_move(state, new) for new in R)
+    for study in S:
+        assert study.ended is (not any(may_move(study, new) for new in S if new is not S.PENDING))
+    with pytest.raises(IllegalTransition, match="It has ended"):
+        move(S.FINISHED, S.RUNNING, what="study s-1")

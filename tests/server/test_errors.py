@@ -132,7 +132,9 @@ def test_a_number_that_no_database_holds(api: Any) -> None:
     api("PUT", "/v1/quota-groups", 422, json={"name": "default", "max_in_progress": 10**30})
 
 
-def test_a_study_of_two_objectives_is_refused_before_it_begins(api: Any) -> None:
-    objectives = [{"metric": name, "better": "smaller"} for name in ("loss", "seconds")]
+def test_a_study_that_cannot_be_carried_is_refused_before_it_begins(api: Any) -> None:
+    objectives = [{"metric": "loss", "better": "smaller"}]
     study = {"name": "two", "space": {"x": {"kind": "bool"}}, "objectives": objectives, "entry": "mine:train"}
-    assert "several objectives" in api("POST", "/v1/studies", 422, json=study)["message"]
+    answer = api("POST", "/v1/studies", 422, json=study | {"terminators": [{"name": "no_improvment"}]})
+    assert "no terminator" in answer["message"]
+    assert "twice" in api("POST", "/v1/studies", 422, json=study | {"objectives": objectives * 2})["message"]

@@ -169,7 +169,6 @@ def test_a_study_that_breaks_its_host_harms_no_other(db, tmp_path, serve):
     ("changes", "words"),
     [
         ({"searcher": Algorithm(name="tppe")}, "Did you mean 'tpe'"),
-        ({"objectives": tuple(Objective(metric=m, better="larger") for m in "ab")}, "several objectives"),
         ({"entry": "no_such_module:f", "trials": 2}, "no_such_module"),
     ],
 )

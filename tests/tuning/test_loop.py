@@ -37,6 +37,12 @@ def loss_of(config):
     return abs(float(config.get("x", 0.3)) - 0.3) + 0.01 * float(config.get("n", 1))
 
 
+def durable():
+    done: Future[None] = Future()
+    done.set_result(None)
+    return done
+
+
 class World:
     """Runs and trials as the store would have them, and workers that take what is there."""
 
@@ -48,12 +54,17 @@ class World:
         self.trials = {}
         self.measurements: list[Measurement] = []
         self.executed: list[int] = []
+        self.forgotten: list[str] = []
         self.ended = None
         self.loop: StudyLoop
 
     def submit(self, specs):
         for s in specs:
             self.runs.setdefault(s.id, Run(spec=s, created=datetime.now(UTC)))
+        return durable()
+
+    def forget(self, runs):
+        self.forgotten += runs
 
     def cancel(self, run_id, reason):
         run = self.runs[run_id]
@@ -63,9 +74,7 @@ class World:
 
     def write(self, trial, at_once):
         self.trials[trial.number] = trial
-        done: Future[None] = Future()
-        done.set_result(None)
-        return done
+        return durable()
 
     def begin(self, searcher=None, lose=0):
         """Start a process; `lose` of the trials that were written last did not become durable."""
@@ -211,7 +220,7 @@ def test_pruned_trials_keep_their_last_measurement_and_the_reason():
     stopped = [t for t in world.trials.values() if t.state is RunState.STOPPED]
     assert 5 <= len(stopped) <= 35
     for trial in stopped:
-        curve = [m for m in world.measurements if m.run == trial.run]
+        curve = [m for m in world.measurements if m.run == trial.run()]
         assert trial.metrics == curve[-1].metrics
         assert len(curve) < 10 or trial.searcher_state["step"] == 9
         assert "median" in trial.reason

@@ -153,14 +153,18 @@ def test_a_trial_that_takes_too_long_fails():
         (lambda a, x: x, {"space": {"a": wt.Bool(), "x": wt.Float(0, 1, when={"a": [True]})}}, "Give it a default"),
         (3, {}, "is not a function"),
         (lambda x: x, {"minimize": None}, "say what is better"),
-        (lambda x: x, {"maximize": "accuracy"}, "say what is better"),
+        (lambda x: x, {"maximize": "loss"}, "an objective stands there twice"),
+        (lambda x: x, {"constraints": ["size < 3"]}, "is no constraint"),
+        (lambda x: x, {"terminators": ["no_improvment"]}, "Did you mean 'no_improvement'"),
+        (lambda x: x, {"terminators": [3]}, "is no terminator"),
+        (lambda x: x, {"max_seconds": 0}, "must be positive"),
+        (lambda x: x, {"folds": 0}, "is no evaluation"),
         (lambda x: x, {"searcher": "tpee"}, "Did you mean 'tpe'"),
         (lambda x: x, {"searcher": 7}, "is no searcher"),
         (lambda x: x, {"pruner": "asah"}, "Did you mean 'asha'"),
         (lambda x: x, {"engine": "locl"}, "Did you mean 'local'"),
         (lambda x: x, {"trials": 0}, "0 trials"),
         (lambda x: x, {"enqueue": [{"x": 9.0}]}, "outside"),
-        (lambda x: x, {"space": {"x": 1.0}}, "is not a parameter"),
     ],
 )
 def test_mistakes_are_said_before_anything_starts(function, options, message):
@@ -194,7 +198,7 @@ def test_progress_on_request(capfd):
     wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline", searcher="random")
     assert capfd.readouterr() == ("", "")
     wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline", searcher="random", progress=True)
-    assert len(capfd.readouterr().err.splitlines()) == 2
+    assert [line.split(":")[0] for line in capfd.readouterr().err.splitlines()[:2]] == ["trial 0", "trial 1"]
 
 
 def test_own_searchers_and_pruners():
@@ -232,11 +236,29 @@ def test_a_finished_study_is_not_run_again():
         {"seed": 1},
         {"searcher": "tpe"},
         {"space": {"x": wt.Float(0, 2)}},
-        {"minimize": None, "maximize": "loss"},
-        {"trials": 4},
+        {"minimize": (), "maximize": "loss"},
+        {"folds": 2},
     ):
         with pytest.raises(InvalidInput, match="Choose another name"):
             run(**changes)
+
+
+def test_an_ended_study_goes_on_when_it_is_given_more():
+    calls = []
+
+    def run(**changes):
+        options = {"minimize": "loss", "engine": "inline", "searcher": "random", "name": "more"} | changes
+        return wt.tune(lambda x: calls.append(x) or x, {"x": wt.Float(0, 1)}, **options)
+
+    first = run(trials=3)
+    assert first.trials == run(trials=2).trials
+    more = run(trials=7)
+    assert more.trials[:3] == first.trials
+    assert (len(more.trials), len(calls), more.study.reason) == (7, 7, "all 7 trials are done")
+    assert more.study.spec.trials == 7
+    whole = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", engine="inline", searcher="random", trials=7)
+    assert [t.config for t in whole.trials] == [t.config for t in more.trials]
+    assert run(trials=7, max_seconds=60).trials == more.trials
 
 
 SCRIPT = """

@@ -56,7 +56,7 @@ class StudyState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether nothing more will happen to it, unless somebody extends it."""
         return self in (StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED)
 
 
@@ -77,6 +77,10 @@ _MOVES: dict[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     StudyState: {
         StudyState.PENDING: frozenset({StudyState.RUNNING, StudyState.CANCELED, StudyState.FAILED}),
         StudyState.RUNNING: frozenset({StudyState.FINISHED, StudyState.FAILED, StudyState.CANCELED}),
+        # Back to PENDING when it is given more trials or more time.
+        StudyState.FINISHED: frozenset({StudyState.PENDING}),
+        StudyState.FAILED: frozenset({StudyState.PENDING}),
+        StudyState.CANCELED: frozenset({StudyState.PENDING}),
     },
 }
 
@@ -105,6 +109,6 @@ def move(old: S, new: S, *, what: str) -> S:
     <RunState.RUNNING: 'RUNNING'>
     """
     if not may_move(old, new):
-        hint = None if _onward(old) else "It has ended."
+        hint = "It has ended." if getattr(old, "ended", not _onward(old)) else None
         raise IllegalTransition(f"cannot go from {old} to {new}.", where=what, hint=hint)
     return new

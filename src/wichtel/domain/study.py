@@ -224,5 +224,6 @@ class Study:
     #: Why it ended, in words.
     reason: str = ""
     created: datetime
+    #: If it was extended after it had ended, later by the time for which it lay there.
     started: datetime | None = None
     ended: datetime | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,20 +65,37 @@ class Studies(Repository):
             NotFound: there is none.
             IllegalTransition: there is no such move.
         """
-        old = self.get(study_id).state
-        if old is state:
+        study = self.get(study_id)
+        if study.state is state:
             return False
-        move(old, state, what=f"study {study_id!r}")
+        move(study.state, state, what=f"study {study_id!r}")
         change: dict[str, Any] = {"state": state, "reason": reason}
         if state is StudyState.RUNNING:
-            change["started"] = self.now
+            # The time between its end and its extension does not count.
+            lay = self.now - study.ended if study.ended else timedelta(0)
+            change |= {"started": study.started + lay if study.started else self.now, "ended": None}
         if state.ended:
             change["ended"] = self.now
-        done = self.connection.execute(sa.update(studies).where(studies.c.id == study_id, studies.c.state == old).values(change))
+        done = self.connection.execute(sa.update(studies).where(studies.c.id == study_id, studies.c.state == study.state).values(change))
         if not done.rowcount:
             # Somebody moved it since we looked; look again.
             return self.set_state(study_id, state, reason)
         self.tx.events.add(f"study.{state.lower()}", f"study/{study_id}", {"reason": reason})
+        return True
+
+    def renew(self, spec: StudySpec) -> bool:
+        """Let it go on under another `spec` of the same id and name. One that has ended is PENDING again; returns whether it had.
+
+        Raises:
+            NotFound: there is none.
+        """
+        study = self.get(spec.id)
+        if study.spec != spec:
+            self.connection.execute(sa.update(studies).where(studies.c.id == spec.id).values(spec=spec))
+        if not study.state.ended:
+            return False
+        self.set_state(spec.id, StudyState.PENDING, "it was extended")
+        self.tx.events.add("study.extended", f"study/{spec.id}", {"trials": spec.trials, "before": study.reason})
         return True
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Study | None:
@@ -92,6 +110,10 @@ class Trials(Repository):
         """Those of the study, in the order of numbers."""
         query = sa.select(trials.c.document).where(trials.c.study == study_id).order_by(trials.c.number)
         return list(self.connection.execute(query).scalars())
+
+    def count(self, study_id: str) -> int:
+        """How many the study has."""
+        return self.connection.execute(sa.select(sa.func.count()).where(trials.c.study == study_id)).scalar_one()
 
     def put_many(self, changed: Iterable[Trial]) -> None:
         """Add each, or replace the one of its study and number."""

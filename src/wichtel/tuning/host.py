@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,10 +15,11 @@ from functools import partial
 from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, RunState, StudySpec, StudyState, SystemFault, Trial, UserError
 from wichtel.fleet import Controller
 from wichtel.store import Database, GroupCommit, Transaction
-from wichtel.tuning.log import owner_of
+from wichtel.tuning.log import owner_of, place_of
 from wichtel.tuning.loop import StudyLoop
-from wichtel.tuning.ports import Problem, Pruner, Searcher
-from wichtel.tuning.registry import make_pruner, make_searcher
+from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
+from wichtel.tuning.registry import make_pruner, make_searcher, make_terminator
+from wichtel.tuning.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +92,9 @@ class StudyHost:
         *,
         searcher: Searcher | None = None,
         pruner: Pruner | None = None,
+        terminators: Sequence[Terminator] | None = None,
         ahead: int = 0,
-        on_trial: Callable[[Trial], None] = lambda _: None,
+        watcher: Watcher | None = None,
     ) -> StudyLoop:
         """Begin or resume one study, whose row is in the store.
 
@@ -100,34 +102,42 @@ class StudyHost:
             spec: As in the store; what may differ on a resume (trials, workers, payload) counts as given here.
             searcher: Instead of the one that `spec` names.
             pruner: Instead of the one that `spec` names.
+            terminators: Instead of those that `spec` names.
             ahead: See `StudyLoop`.
-            on_trial: See `StudyLoop`.
+            watcher: See `StudyLoop`.
 
         Raises:
             IllegalTransition: it has ended.
-            InvalidInput: its searcher or pruner does not exist or does not fit.
+            InvalidInput: its searcher, its pruner or a terminator does not exist or does not fit.
         """
+        problem = Problem.of(spec)
         if searcher is None:
-            searcher = make_searcher(spec.searcher, Problem.of(spec))
+            searcher = make_searcher(spec.searcher, problem)
         if pruner is None and spec.pruner is not None:
             pruner = make_pruner(spec.pruner)
+        if terminators is None:
+            terminators = [make_terminator(algorithm, problem) for algorithm in spec.terminators]
+        with self._db.transaction() as tx:
+            extended = tx.studies.get(spec.id).ended is not None
+            tx.studies.set_state(spec.id, StudyState.RUNNING)
+            study = tx.studies.get(spec.id)
         loop = StudyLoop(
             spec,
             searcher,
             pruner,
             self._controller,
             self._write,
+            terminators=terminators,
+            started=study.started,
             ahead=ahead,
-            on_trial=on_trial,
+            watcher=watcher,
             on_done=partial(self._done, spec.id),
         )
-        with self._db.transaction() as tx:
-            tx.studies.set_state(spec.id, StudyState.RUNNING)
         with self._lock:
             self._loops[spec.id] = loop
         self._controller.attach(owner_of(spec.id), loop)
         try:
-            loop.restore(*self._read(spec))
+            loop.restore(*self._read(spec), extended=extended)
             loop.start()
         except BaseException:
             self._forget(spec.id)
@@ -139,14 +149,14 @@ class StudyHost:
     def _read(self, spec: StudySpec) -> tuple[list[Trial], list[Run], list[Measurement]]:
         with self._db.read() as tx:
             trials = tx.trials.of_study(spec.id)
-            runs = tx.runs.list(owner=owner_of(spec.id), limit=_MOST)
-            written = {f"{spec.id}/{t.number}" for t in trials}
+            written = {trial.number for trial in trials}
+            places = ((run, place_of(spec.id, run)) for run in tx.runs.ids(owner_of(spec.id)))
+            left = [run for run, place in places if place is None or place[0] not in written]
             if spec.pruner is not None:
-                # The owner of another study may begin like this one's.
-                prefix = f"{spec.id}/"
-                return trials, runs, [m for m in tx.measurements.of_owner(owner_of(spec.id)) if m.run.rpartition("/")[0] + "/" == prefix]
-            left = [run.spec.id for run in runs if run.spec.id not in written]
-            return trials, runs, [m for run_id in left for m in tx.measurements.of_run(run_id)]
+                measurements = tx.measurements.of_owner(owner_of(spec.id))
+            else:
+                measurements = [m for run in left for m in tx.measurements.of_run(run)]
+            return trials, tx.runs.many(left), measurements
 
     def _write(self, trial: Trial, at_once: bool) -> Future[None]:
         with self._lock:

@@ -5,34 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
-from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, SystemFault, Trial
+from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, Trial
 from wichtel.fleet.ports import Stop
+from wichtel.tuning.active import Active
+from wichtel.tuning.budget import Budget, Judges
 from wichtel.tuning.curves import Curves
-from wichtel.tuning.log import Active, active_of, begun, number_of, owner_of, replay, result_of, run_of, trial_of
-from wichtel.tuning.ports import Pruner, Result, Searcher
+from wichtel.tuning.log import STOPPED, active_of, begun, owner_of, place_of, replay, result_of, run_id, run_of
+from wichtel.tuning.outbox import Fleet, Item, Outbox
+from wichtel.tuning.ports import Pruner, Result, Searcher, Suggestion, Terminator
+from wichtel.tuning.record import Record
+from wichtel.tuning.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 
-#: Trials of which most have to fail before a study is given up early.
-_ENOUGH = 5
 #: Suggestions of a searcher that does not learn are made this many at a time.
 _BATCH = 64
-
-
-class Fleet(Protocol):
-    """What a study needs of a controller."""
-
-    def submit(self, specs: Iterable[RunSpec]) -> object:
-        """Have these carried out; one that was submitted before is not carried out again."""
-
-    def cancel(self, run_id: str, reason: str) -> object:
-        """End a run."""
 
 
 class StudyLoop:
@@ -40,13 +31,12 @@ class StudyLoop:
 
     Args:
         write: Makes a trial durable, in the order of calls; at once if told so, else when it suits.
-        ahead: Runs submitted beyond ``spec.workers``, so that a worker need not wait for the next; only of a searcher that does not learn,
-            and only right where the fleet has no more workers than the study may use.
-        on_trial: Told of each trial that ends, on the thread that hears of it.
+        terminators: Asked on the searcher's thread.
+        started: When the study did, in whatever process; aware. None for now.
+        ahead: Runs submitted beyond ``spec.workers``, so that a worker need not wait for the next; fewer where they might be in vain. Only
+            right where the fleet has no more workers than the study may use.
+        watcher: Is told what happens.
         on_done: Told once, when the last trial has ended.
-
-    Raises:
-        InvalidInput: more than one objective.
     """
 
     def __init__(
@@ -57,114 +47,147 @@ class StudyLoop:
         fleet: Fleet,
         write: Callable[[Trial, bool], Future[None]],
         *,
+        terminators: Sequence[Terminator] = (),
+        started: datetime | None = None,
         ahead: int = 0,
-        on_trial: Callable[[Trial], None] = lambda _: None,
+        watcher: Watcher | None = None,
         on_done: Callable[[StudyState, str], None] = lambda _state, _reason: None,
     ) -> None:
-        if len(spec.objectives) != 1:
-            raise InvalidInput("a study of several objectives is not possible yet.", where=f"study {spec.name!r}", hint="Name one.")
         self.spec = spec
         self.done = threading.Event()
-        self._objective = spec.objectives[0]
         self._searcher = searcher
+        self._promotes = bool(getattr(searcher, "promotes", False))
         self._pruner = pruner
-        self._curves = Curves((self._objective,))
+        self._curves = Curves(spec.objectives)
+        self._budget = Budget(spec, started or datetime.now(UTC))
+        self._record = Record(spec, self._budget)
+        self._judges = Judges(terminators)
         self._fleet = fleet
         self._write = write
-        self._on_trial = on_trial
+        self._watcher = watcher or Watcher()
         self._on_done = on_done
-        learns = getattr(searcher, "learns", True)
-        self._limit = spec.workers + (0 if learns else ahead)
+        learns = bool(getattr(searcher, "learns", True))
+        self._limit = spec.workers + _ahead(spec, learns, ahead)
         # With one worker, a suggestion that waits for all results is worth more than one that is there at once, and is reproducible.
         self._prefetch = _BATCH if not learns else 0 if spec.workers == 1 else max(1, spec.workers // 4)
 
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
+        self._outbox = Outbox(fleet.submit, self._write_copies, self._lock, self._settle, self._let_go)
         self._active: dict[int, Active] = {}
-        self._trials: dict[int, Trial] = {}
-        #: Configuration → the trial that evaluated it.
-        self._scores: dict[str, int] = {}
         self._ready: deque[Active] = deque()
+        #: Evaluations of trials that have begun, still to be submitted.
+        self._waiting: deque[tuple[Active, int]] = deque()
+        #: Evaluations submitted and not ended.
+        self._running = 0
         self._news: list[Result] = []
+        #: What the terminators have not heard.
+        self._unjudged: list[Result] = []
         self._next = 0
-        self._order = 0
         self._told = 0
-        self._crashed = 0
         self._exhausted = False
         self._asking = False
-        #: Copies whose row may not be durable yet: no later trial may become durable before them, or their number would be lost.
-        self._unsaved: list[Future[None]] = []
         self._ending: tuple[StudyState, str] | None = None
         self._closed = False
         #: What was heard between attaching and `start`; None from then on.
         self._early: list[Measurement | Run] | None = []
+        self._timer: threading.Timer | None = None
         self._thread = threading.Thread(target=self._ask, name=f"study {spec.name}", daemon=True)
 
     # Life
 
-    def restore(self, trials: Sequence[Trial], runs: Sequence[Run], measurements: Sequence[Measurement]) -> None:
+    def restore(self, trials: Sequence[Trial], runs: Sequence[Run], measurements: Iterable[Measurement], *, extended: bool = False) -> None:
         """Take up what an earlier process left. Call before `start`, and attach before reading the store: what is heard meanwhile is kept.
 
         Args:
             trials: Those that have ended.
-            runs: Those of the study; also ones whose trial is written.
-            measurements: Of all runs if there is a pruner, else at least of those that have no trial yet.
+            runs: At least those of trials that have not.
+            measurements: Of all runs if there is a pruner, else at least of those that have no trial yet; each run's in the order of steps.
+            extended: It had ended, and goes on because somebody wished so: what failed so far does not count against it.
         """
         with self._lock:
             for trial in trials:
-                self._note(trial)
-                self._order = max(self._order, trial.searcher_state.get("order", -1) + 1)
-            left = [run for run in runs if number_of(run.spec.id) not in self._trials]
-            for run in left:
-                active = active_of(run.spec)
-                self._active[active.number] = active
-            for m in measurements:
-                number = number_of(m.run)
-                self._measure(m, number)
-            for number in self._trials:
-                self._curves.end(number)
+                self._record.note(trial)
+            if extended:
+                self._record.forgive()
+            for run in runs:
+                place = place_of(self.spec.id, run.spec.id)
+                if place is None or place[0] in self._record:
+                    continue
+                active = self._active.get(place[0]) or self._active.setdefault(place[0], active_of(self.spec, run.spec))
+                if run.state.ended:
+                    active.ended[place[1]] = run
+                else:
+                    active.running.add(place[1])
+            self._recall(measurements)
             # Their ends were heard in this order, if they were.
-            for run in sorted((r for r in left if r.state.ended), key=lambda r: r.ended or r.created):
-                self._end(self._active.pop(number_of(run.spec.id)), run)
-            self._news = replay(self._trials.values(), self._active.values(), self.spec.objectives)
-            self._told = self._order - sum(r.state is not RunState.RUNNING for r in self._news)
-            self._next = max([*self._trials, *self._active], default=-1) + 1
+            for active in sorted(
+                self._active.values(), key=lambda a: max([r.ended or r.created for r in a.ended.values()], default=_NEVER)
+            ):
+                self._reap(active)
+            for number in sorted(self._active):
+                active = self._active[number]
+                self._running += len(active.running)
+                if not active.given_up:
+                    self._waiting.extend((active, evaluation) for evaluation in active.missing)
+            self._news = replay(self._record, self._active.values(), self.spec)
+            self._unjudged = [r for r in self._news if r.state is not RunState.RUNNING]
+            self._told = self._record.order - len(self._unjudged)
+            self._next = max([*(t.number for t in self._record), *self._active], default=-1) + 1
 
     def start(self) -> None:
         """Begin, or go on."""
+        left = self._budget.seconds_left()
+        vain: list[tuple[str, str]] = []
         with self._lock:
             for number, config in enumerate(self.spec.enqueued[: self.spec.trials]):
                 if number >= self._next:
-                    self._ready.append(Active(number, config, None, {}))
-                    self._news.append(begun(number, config, {}))
-                    self._next = number + 1
+                    origin = self.spec.origins[number] if number < len(self.spec.origins) else "enqueued"
+                    self._queue(Active(number=number, config=config, origin=origin, evaluations=self.spec.evaluations))
+                    self._news.append(begun(self._ready[-1]))
+            for active in list(self._active.values()):
+                self._watcher.on_begin(active.number, active.config)
+                if active.failing:
+                    vain += self._give_up(active, _outcome_of(active))
+                    self._reap(active)
             early, self._early = self._early or [], None
-            for word in early:
-                if isinstance(word, Run):
-                    self.on_end(word)
-                else:
-                    self.on_measurement(word)
+        self._cancel(vain)
+        for word in early:
+            if isinstance(word, Run):
+                self.on_end(word)
+            else:
+                self.on_measurement(word)
+        if left is not None and left <= 0:
+            self.end(StudyState.FINISHED, self._budget.time_is_up)
+        with self._lock:
             self._hand_out()
             self._settle()
+            if left is not None and not self.done.is_set():
+                self._timer = threading.Timer(max(0.0, left), self.end, (StudyState.FINISHED, self._budget.time_is_up))
+                self._timer.daemon = True
+                self._timer.start()
         self._thread.start()
 
     def end(self, state: StudyState, reason: str) -> None:
         """End the study before its time: its runs are canceled, and `done` follows when they have ended."""
         with self._lock:
-            if self._ending is not None:
+            if self._ending is not None or self._closed:
                 return
             self._ending = (state, reason)
             self._ready.clear()
-            active = [f"{self.spec.id}/{n}" for n in self._active]
+            # The numbers of those that were not submitted are lost, and so no larger one may become durable.
+            self._unsent(self._outbox.cut())
+            vain: list[tuple[str, str]] = []
+            for active in list(self._active.values()):
+                vain += self._give_up(active, reason)
+                self._reap(active)
             self._settle()
-        for run in active:
-            self._fleet.cancel(run, reason)
+        self._cancel(vain)
 
     def close(self) -> None:
         """Let go of the study as it is: another process, or a later one, goes on with it."""
         with self._lock:
-            self._closed = True
-            self._changed.notify_all()
+            self._let_go()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -172,188 +195,308 @@ class StudyLoop:
 
     def on_measurement(self, measurement: Measurement) -> Stop | None:
         """See `wichtel.fleet.Owner`."""
-        number = number_of(measurement.run)
         with self._lock:
             if self._early is not None:
                 self._early.append(measurement)
                 return None
-            ours = measurement.run == f"{self.spec.id}/{number}" and number in self._active
-            if not ours or not self._measure(measurement, number) or self._pruner is None:
+            place = place_of(self.spec.id, measurement.run)
+            active = self._active.get(place[0]) if place is not None else None
+            # A controller tells the nearest owner: of the runs of `a/b`, that may be study `a`.
+            if active is None or place is None or place[1] not in active.running:
+                return None
+            if active.given_up:
+                return Stop(active.stopped) if active.stopped else None
+            means = active.hear(place[1], measurement.step, measurement.metrics)
+            if means is None:
+                return None
+            self._watcher.on_measurement(active.number, measurement.step, means)
+            if not self._draw(active.number, measurement.step, means) or self._pruner is None:
                 return None
             try:
-                decision = self._pruner.decide(self._curves, number)
+                decision = self._pruner.decide(self._curves, active.number)
             except Exception as error:  # noqa: BLE001 - as with a searcher: anybody's code
                 _log.exception("the pruner of study %r failed", self.spec.name)
                 self.end(StudyState.FAILED, f"the pruner failed: {type(error).__name__}: {error}")
                 return None
-        return Stop(decision.reason) if decision.stop else None
+            if not decision.stop:
+                return None
+            active.stopped = decision.reason
+            vain = self._give_up(active, STOPPED + decision.reason)
+        self._cancel([word for word in vain if word[0] != measurement.run])
+        return Stop(decision.reason)
 
     def on_end(self, run: Run) -> list[RunSpec]:
         """See `wichtel.fleet.Owner`."""
+        vain: list[tuple[str, str]] = []
         with self._lock:
             if self._early is not None:
                 self._early.append(run)
                 return []
-            # A controller tells the nearest owner: of the runs of `a/b`, that may be study `a`.
-            ours = run.spec.owner == owner_of(self.spec.id) and not self._closed
-            active = self._active.pop(number_of(run.spec.id), None) if ours else None
-            if active is None:
+            place = place_of(self.spec.id, run.spec.id)
+            ours = place is not None and run.spec.owner == owner_of(self.spec.id) and not self._closed
+            active = self._active.get(place[0]) if ours and place is not None else None
+            if active is None or place is None or place[1] not in active.running:
                 return []
-            trial = self._end(active, run)
-            self._news.append(result_of(trial, self.spec.objectives))
+            active.running.discard(place[1])
+            active.ended[place[1]] = run
+            self._running -= 1
+            if active.failing and not active.given_up:
+                vain = self._give_up(active, _outcome_of(active))
+            self._reap(active)
             self._hand_out()
             self._settle()
-            return []
+        self._cancel(vain)
+        return []
 
     # Inside; the lock is held
 
-    def _measure(self, measurement: Measurement, number: int) -> bool:
-        """Note a measurement; whether it says something new about the objective."""
-        active = self._active.get(number)
-        if active is not None:
-            active.metrics.update(measurement.metrics)
-            active.step = measurement.step
-        value = measurement.metrics.get(self._objective.metric)
-        return value is not None and self._curves.add(number, measurement.step, value)
+    def _recall(self, measurements: Iterable[Measurement]) -> None:
+        """Hear again what was reported before."""
+        ended: dict[int, Active] = {}
+        for m in measurements:
+            place = place_of(self.spec.id, m.run)
+            if place is None:
+                continue
+            number, evaluation = place
+            active = self._active.get(number)
+            if active is None:
+                if number not in self._record:
+                    continue
+                if self.spec.evaluations == 1:
+                    self._draw(number, m.step, m.metrics)
+                    continue
+                active = ended.setdefault(number, Active(number=number, config={}, evaluations=self.spec.evaluations))
+            means = active.hear(evaluation, m.step, m.metrics)
+            if means is not None:
+                self._draw(number, m.step, means)
+        for trial in self._record:
+            self._curves.end(trial.number)
 
-    def _end(self, active: Active, run: Run) -> Trial:
-        trial = trial_of(self.spec, active, run, self._order)
-        self._order += 1
+    def _draw(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
+        """Add to a trial's curve; whether that says something new about all objectives."""
+        values = [metrics[o.metric] for o in self.spec.objectives if o.metric in metrics]
+        return len(values) == len(self.spec.objectives) and self._curves.add(number, step, values)
+
+    def _reap(self, active: Active) -> None:
+        """If nothing more is heard of a trial, it has ended."""
+        if not active.complete or self._active.pop(active.number, None) is None:
+            return
+        trial = self._record.end(active)
         self._curves.end(trial.number)
         self._write(trial, False)
-        self._note(trial)
-        self._on_trial(trial)
-        crashed, ended = self._crashed, len(self._trials)
-        if self._ending is None and ended >= _ENOUGH and crashed > self.spec.max_failed_share * ended:
-            self.end(StudyState.FAILED, f"{crashed} of {ended} trials failed; the last: {self._last_failure()}")
-        return trial
+        self._tell(trial)
+        if self._ending is None and (reason := self._record.hopeless):
+            self.end(StudyState.FAILED, reason)
+        if self._budget.used_up:
+            self._ready.clear()
 
-    def _note(self, trial: Trial) -> None:
-        self._trials[trial.number] = trial
-        self._crashed += bool(trial.searcher_state.get("crashed"))
-        if trial.state in (RunState.SUCCEEDED, RunState.STOPPED):
-            self._scores.setdefault(self.spec.space.key(trial.config), trial.number)
+    def _queue(self, active: Active) -> None:
+        self._ready.append(active)
+        self._next = active.number + 1
 
     def _hand_out(self) -> None:
-        """Submit the runs of suggestions that are ready, as far as there are workers.
+        """Submit evaluations of suggestions that are ready, as far as there are workers.
 
-        Always from here and with the lock held, so that runs become durable in the order of their numbers, and a kill leaves no gap.
+        Always from here and with the lock held, so that trials become durable in the order of their numbers, and a kill leaves no gap.
         """
-        specs: list[RunSpec] = []
-        while self._ready and len(self._active) < self._limit and self._ending is None:
-            active = self._ready.popleft()
-            earlier = self._scores.get(self.spec.space.key(active.config))
-            if earlier is None:
+        items: list[Item] = []
+        while self._running < self._limit and self._ending is None and not self._closed:
+            if not self._waiting:
+                if not self._ready:
+                    break
+                active = self._ready.popleft()
+                earlier = self._record.earlier(active)
+                if earlier is not None:
+                    items.append(self._copy(active, earlier))
+                    continue
                 self._active[active.number] = active
-                specs.append(run_of(self.spec, active))
-            else:
-                self._copy(active, self._trials[earlier])
-        if specs and self._unsaved:
-            try:
-                for future in self._unsaved:
-                    future.result()
-            except SystemFault as fault:
-                # The store is away and so is the host: the next one goes on from what is durable.
-                _log.warning("study %r is left as it is: %s", self.spec.name, fault)
-                self._closed = True
-                self._changed.notify_all()
-                return
-            self._unsaved.clear()
-        if specs:
-            self._fleet.submit(specs)
+                self._waiting.extend((active, evaluation) for evaluation in range(active.evaluations))
+                self._watcher.on_begin(active.number, active.config)
+            active, evaluation = self._waiting.popleft()
+            active.running.add(evaluation)
+            self._running += 1
+            parent = None if active.parent is None else self._record.source(active.parent)
+            items.append(run_of(self.spec, active, evaluation, parent=parent, keep=self._promotes))
+        self._outbox.put(items)
         self._changed.notify_all()
 
-    def _copy(self, active: Active, earlier: Trial) -> None:
+    def _copy(self, active: Active, earlier: Trial) -> Trial:
         """Answer from the score cache."""
-        now = datetime.now(UTC)
-        state = {"known": active.known, "order": self._order, "state": active.memory, "step": earlier.searcher_state.get("step")}
-        source = earlier.number if earlier.copied_from is None else earlier.copied_from
-        trial = replace(
-            earlier,
-            number=active.number,
-            config=active.config,
-            reason=f"the same configuration as trial {source}",
-            copied_from=source,
-            searcher_state=state,
-            created=now,
-            started=now,
-            ended=now,
-        )
-        self._order += 1
-        self._unsaved.append(self._write(trial, True))
-        self._note(trial)
-        self._news.append(result_of(trial, self.spec.objectives))
-        self._on_trial(trial)
+        trial = self._record.copy(active, earlier)
+        self._tell(trial)
+        return trial
+
+    def _tell(self, trial: Trial) -> None:
+        """Have everybody hear of an ended trial."""
+        self._watcher.on_trial(trial)
+        news = result_of(trial, self.spec)
+        self._news.append(news)
+        self._unjudged.append(news)
+
+    def _write_copies(self, trials: list[Trial]) -> Future[None]:
+        for trial in trials[:-1]:
+            self._write(trial, False)
+        return self._write(trials[-1], True)
+
+    def _give_up(self, active: Active, reason: str) -> list[tuple[str, str]]:
+        """Submit no more of a trial; returns the runs that are to be canceled, with the reason."""
+        active.given_up = True
+        self._waiting = deque(entry for entry in self._waiting if entry[0] is not active)
+        self._unsent(self._outbox.take_back(run_id(self.spec, active.number, evaluation) for evaluation in active.running))
+        if not active.running and not active.ended:
+            del self._active[active.number]
+        return [(run_id(self.spec, active.number, evaluation), reason) for evaluation in sorted(active.running)]
+
+    def _unsent(self, specs: Iterable[RunSpec]) -> None:
+        for spec in specs:
+            place = place_of(self.spec.id, spec.id)
+            if place is not None:
+                self._active[place[0]].running.discard(place[1])
+                self._running -= 1
+
+    def _let_go(self, error: BaseException | None = None) -> None:
+        if error is not None:
+            # The store is away and so is the host: the next one goes on from what is durable.
+            _log.warning("study %r is left as it is: %s", self.spec.name, error)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._changed.notify_all()
 
     def _settle(self) -> None:
         """See whether the study is over."""
-        if self._active or self.done.is_set() or self._closed:
+        if self._active or self._outbox or self.done.is_set() or self._closed:
             return
         if self._ending is None:
-            if self._ready or self._asking:
-                return
-            if self._next < self.spec.trials and not (self._exhausted and not self._news):
-                return
-            self._ending = self._verdict()
+            if not self._budget.used_up:
+                if self._ready or self._asking:
+                    return
+                if self._next < self.spec.trials and not (self._exhausted and not self._news):
+                    return
+            self._ending = self._record.verdict()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._promotes:
+            own = [t.number for t in self._record if t.copied_from is None]
+            self._fleet.forget([run_id(self.spec, n, e) for n in own for e in range(self.spec.evaluations)])
+        # First, so that whoever waits for the end finds it written.
+        self._on_done(*self._ending)
         self.done.set()
         self._changed.notify_all()
-        self._on_done(*self._ending)
 
-    def _verdict(self) -> tuple[StudyState, str]:
-        ended = len(self._trials)
-        if not self._scores:
-            return StudyState.FAILED, f"none of {ended} trials has a result; the last: {self._last_failure()}"
-        if self._crashed > self.spec.max_failed_share * ended:
-            return StudyState.FAILED, f"{self._crashed} of {ended} trials failed; the last: {self._last_failure()}"
-        if ended < self.spec.trials:
-            return StudyState.FINISHED, f"the searcher has no more configurations after {ended} trials"
-        return StudyState.FINISHED, f"all {ended} trials are done"
+    # With or without the lock
 
-    def _last_failure(self) -> str:
-        failed = [t for t in self._trials.values() if t.state is RunState.FAILED]
-        reason = max(failed, key=lambda t: t.searcher_state.get("order", 0)).reason if failed else "it was canceled"
-        # The rest is a traceback, which stands with the trial.
-        return reason.partition("\n")[0]
+    def _cancel(self, runs: Iterable[tuple[str, str]]) -> None:
+        for run, reason in runs:
+            self._fleet.cancel(run, reason)
 
     # The searcher's thread
 
     def _wanted(self) -> int:
         """How many suggestions to ask for now."""
-        if self._ending is not None:
+        if self._ending is not None or self._budget.used_up:
             return 0
-        free = self._limit - len(self._active) - len(self._ready)
-        if free <= 0 and len(self._ready) > self._prefetch // 2:
+        free = self._limit - self._running - len(self._waiting)
+        # Rounded up: a worker that is left over begins the next trial.
+        trials = -(-free // self.spec.evaluations) - len(self._ready)
+        if trials <= 0 and len(self._ready) > self._prefetch // 2:
             return 0
         if self._exhausted and not self._news:
             return 0
-        return max(0, min(free + self._prefetch, self.spec.trials - self._next))
+        return max(0, min(trials + self._prefetch, self.spec.trials - self._next))
+
+    def _task(self) -> tuple[int, list[Result], list[Result]] | None:
+        """Wait for something to do: how many suggestions to ask for, what to tell the searcher first, and what the terminators.
+
+        Returns:
+            None when there will be nothing more.
+        """
+        with self._lock:
+            while not (self._closed or self.done.is_set()):
+                wanted = self._wanted()
+                if wanted or (self._unjudged and self._judges and self._ending is None):
+                    self._asking = wanted > 0
+                    news, unjudged = self._news, self._unjudged
+                    self._unjudged = []
+                    if wanted:
+                        self._news = []
+                    return wanted, news, unjudged
+                self._changed.wait()
+            return None
 
     def _ask(self) -> None:
+        who = "searcher"
         try:
-            while True:
-                with self._lock:
-                    while not (wanted := self._wanted()) and not (self._closed or self.done.is_set()):
-                        self._changed.wait()
-                    if self._closed or self.done.is_set():
-                        return
-                    news, self._news = self._news, []
-                    self._asking = True
-                self._searcher.update(news)
-                suggestions = self._searcher.sample(wanted)
+            while (task := self._task()) is not None:
+                wanted, news, unjudged = task
+                if self._judges and unjudged:
+                    who = "terminator"
+                    reason = self._judges.hear(unjudged)
+                    if reason:
+                        self.end(StudyState.FINISHED, reason)
+                        wanted = 0
+                suggestions: list[Suggestion] = []
+                if wanted:
+                    who = "searcher"
+                    self._searcher.update(news)
+                    suggestions = self._searcher.sample(wanted)
                 with self._lock:
                     self._asking = False
-                    self._told += sum(r.state is not RunState.RUNNING for r in news)
-                    for suggestion in suggestions:
-                        self.spec.space.check(suggestion.config)
-                        self._ready.append(Active(self._next, suggestion.config, self._told, suggestion.state))
-                        self._next += 1
-                    self._exhausted = len(suggestions) < wanted
-                    if not self._closed:
-                        self._hand_out()
+                    if wanted:
+                        self._take(suggestions, news)
+                        self._exhausted = len(suggestions) < wanted
+                    self._hand_out()
                     self._settle()
         except Exception as error:  # noqa: BLE001 - see below
             # A searcher may be anybody's code; a study whose searcher is broken cannot go on, and its user has to know why.
-            _log.exception("the searcher of study %r failed", self.spec.name)
+            _log.exception("the %s of study %r failed", who, self.spec.name)
             with self._lock:
                 self._asking = False
-            self.end(StudyState.FAILED, f"the searcher failed: {type(error).__name__}: {error}")
+            self.end(StudyState.FAILED, f"the {who} failed: {type(error).__name__}: {error}")
+
+    def _take(self, suggestions: Sequence[Suggestion], news: Sequence[Result]) -> None:
+        """Queue what the searcher suggested after it heard `news`. The lock is held."""
+        self._told += sum(r.state is not RunState.RUNNING for r in news)
+        if self._ending is not None or self._budget.used_up:
+            return
+        for suggestion in suggestions:
+            self.spec.space.check(suggestion.config)
+            if suggestion.parent is not None and suggestion.parent not in self._record:
+                raise InvalidInput(f"trial {suggestion.parent} has not ended: nothing goes on from it.", where=f"trial {self._next}")
+            self._queue(
+                Active(
+                    number=self._next,
+                    config=suggestion.config,
+                    known=self._told,
+                    memory=suggestion.state,
+                    budget=suggestion.budget,
+                    parent=suggestion.parent,
+                    evaluations=self.spec.evaluations,
+                )
+            )
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def _ahead(spec: StudySpec, learns: bool, most: int) -> int:
+    """How many runs are submitted beyond the workers of a study, at most `most`."""
+    if spec.max_cost is not None or (learns and spec.workers == 1):
+        return 0
+    if learns:
+        return min(most, max(1, spec.workers // 4))
+    # A study that ends early cancels what it submitted.
+    return min(most, spec.workers) if spec.terminators or spec.max_seconds is not None else most
+
+
+def _outcome_of(active: Active) -> str:
+    """Why the other evaluations of a trial are canceled, one of which did not succeed."""
+    for evaluation, run in sorted(active.ended.items()):
+        message = str((run.error or {}).get("message") or "")
+        if run.state is RunState.STOPPED:
+            return STOPPED + message
+        if run.state is RunState.CANCELED:
+            return message
+        if run.state is RunState.FAILED:
+            return f"evaluation {evaluation} of its trial failed"
+    return ""

@@ -2,88 +2,117 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
-from wichtel.domain import (
-    Algorithm,
-    Config,
-    Expectation,
-    InvalidInput,
-    Objective,
-    Parameter,
-    Space,
-    Study,
-    StudySpec,
-    StudyState,
-    UserError,
-)
+from wichtel.domain import Config, InvalidInput, MetricBound, Space, Study, StudySpec, StudyState, SystemFault, UserError
+from wichtel.tuning import arguments
+from wichtel.tuning.arguments import AnyPruner, AnySearcher, AnyTerminator
 from wichtel.tuning.function import ENTRY, Function, check_function, send
-from wichtel.tuning.ports import Problem, Pruner, Searcher
+from wichtel.tuning.home import KEPT, Home
+from wichtel.tuning.log import owner_of
+from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.progress import Progress
-from wichtel.tuning.registry import make_pruner, make_searcher
+from wichtel.tuning.progress import check_mode as check_progress
 from wichtel.tuning.result import StudyResult
+from wichtel.tuning.trackers import Tracker, Trackers
+from wichtel.tuning.watcher import Watcher
+
+if TYPE_CHECKING:
+    from wichtel.fleet import Controller
+    from wichtel.store import Database
+    from wichtel.tuning.loop import StudyLoop
 
 #: Runs kept waiting per worker for searchers that do not learn.
 _AHEAD = 8
 
-AnySearcher = str | Algorithm | Searcher | Callable[[Problem], Searcher]
-AnyPruner = str | Algorithm | Pruner | None
+#: How often a study that runs is looked after.
+_LOOK_SECONDS = 1.0
 
 
 def tune(
     function: Function,
-    space: Mapping[str, Parameter],
+    space: Mapping[str, Any],
     *,
-    maximize: str | None = None,
-    minimize: str | None = None,
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
     trials: int = 100,
     workers: int = 1,
-    searcher: AnySearcher = "tpe",
+    searcher: AnySearcher = "auto",
     pruner: AnyPruner = None,
+    constraints: str | MetricBound | Sequence[str | MetricBound] = (),
+    terminators: AnyTerminator | Sequence[AnyTerminator] = (),
+    max_seconds: float | None = None,
+    max_cost: float | None = None,
+    cost_metric: str = "cost",
+    folds: int = 1,
+    repeats: int = 1,
+    meta: Mapping[str, float] | None = None,
+    model: Any = None,
+    data: Any = None,
     seed: int = 0,
     engine: str = "local",
     name: str | None = None,
     store: str | None = None,
     timeout_seconds: float | None = None,
     enqueue: Sequence[Config] = (),
-    progress: bool | None = None,
+    progress: bool | str | None = None,
+    trackers: Sequence[str | Tracker] = (),
 ) -> StudyResult:
     """Search `space` for the configuration with which `function` does best.
 
-    `function` is called with a configuration's values by name, in a worker process. It may also ask, by a parameter's name, for ``report``
-    (a `Reporter`), ``seed``, ``checkpoint_path``, ``resume`` and ``trial`` (its number). It returns the metric, or a dict of metrics, or
-    None if it reported them.
+    `function` is called with a configuration's values by name, in a worker process. It may also ask, by a parameter's name, for:
+
+    - ``report``, a `Reporter`: says how it goes, which is what pruners judge by;
+    - ``checkpoint_path``, a folder that outlives a crash, and ``resume``: whether an earlier attempt, or the trial that this one goes on
+      from, left something there;
+    - ``seed``, ``device`` (such as ``"cuda:1"``), ``trial`` (its number);
+    - ``budget``: how far to train, for searchers that begin small, such as Hyperband;
+    - ``fold`` of ``folds``, and ``repeat``, if it is evaluated several times; ``holdout``: whether this is the last judgement, on data that
+      no trial saw (False in trials);
+    - ``model`` and ``data``: what is given here under these names.
+
+    It returns the metric, a dict of metrics, ``{"metrics": …, "artifacts": {name: path of a file}}``, or None if it reported its metrics.
 
     An exception in one trial fails that trial, and the study goes on. The same configuration is not evaluated twice.
 
     Args:
         function: May be defined anywhere, also in a notebook.
-        space: Parameter's name → `Float`, `Int`, `Choice`, `Bool` or `Fixed`.
-        maximize: The metric, if larger is better. Either this or `minimize`.
-        minimize: The metric, if smaller is better.
+        space: Parameter's name → `Float`, `Int`, `Choice`, `Bool`, `Fixed` or a plain value; or a table of such, for a group.
+        maximize: The metric, or metrics, of which larger is better.
+        minimize: The metric, or metrics, of which smaller is better. With several objectives, the result is the front of trials than which
+            none is better in all.
         trials: How many configurations are evaluated.
-        workers: How many at the same time. With one, the same call gives the same result; with more, so do searchers that do not learn.
-        searcher: Who proposes: ``"random"``, ``"grid"``, ``"tpe"``, ``"cmaes"``, one that a plug-in registered, an `Algorithm` with
-            options, a `Searcher`, or what makes one from a `Problem`.
-        pruner: Who stops trials that report and will not come to anything: ``"median"``, ``"asha"``, a plug-in's, an `Algorithm` with
-            options, or a `Pruner`.
+        workers: How many evaluations at the same time. With one, the same call gives the same result; with more, so do searchers that do
+            not learn.
+        searcher: Who proposes: ``"auto"`` chooses for the space, the budget, the workers and the objectives, and says in the result's
+            ``explanation`` what and why; a registered name, an `Algorithm` for a name with options, a `Searcher`, what makes one from a `Problem`, or
+            a sampler of Optuna's.
+        pruner: Who stops trials that report and will not come to anything: a registered name, an `Algorithm`, or a `Pruner`.
+        constraints: What other metrics have to be, such as ``"latency <= 0.1"``. Trials that break one rank after all that break none.
+        terminators: What ends the study early: a registered name, an `Algorithm` or a `Terminator`, or several.
+        max_seconds: The study ends when it has run this long, crashes and pauses between included; trials at work are canceled.
+        max_cost: No trial is begun when those so far have cost this much.
+        cost_metric: The metric that says what an evaluation cost, if there is a `max_cost`; every trial has to give it.
+        folds: Each trial is evaluated this many times, once for each ``fold``; its metrics are the means. The evaluations are runs of their
+            own, at the same time if there are workers; they are pruned together.
+        repeats: Each of these again so many times, with another ``seed``.
+        meta: Numbers that describe the data set, by which later studies find similar ones.
+        model: Given to a function that asks for ``model``: usually a function that makes one.
+        data: Given to a function that asks for ``data``: usually a function that makes the data sets.
         seed: Of the search, and of each trial's ``seed``.
         engine: ``"local"`` for worker processes, ``"inline"`` for this thread (one trial at a time; breakpoints work).
         name: A study with a name is kept under ``./.wichtel``. The same call resumes it after a crash; finished trials are not run again.
+            One that has ended goes on if it is given more trials, or another `max_seconds`, `max_cost` or `terminators`.
         store: A database to keep it in instead, as ``sqlite:///path`` or ``postgresql://…``.
-        timeout_seconds: Limit on one trial.
+        timeout_seconds: Limit on one evaluation.
         enqueue: Configurations to evaluate before the searcher is asked.
-        progress: None for a live line on a terminal; True for a line per trial elsewhere, too; False for silence.
+        progress: None for a live view on a terminal or in a notebook; True to have lines elsewhere, too; False for silence; or a mode of
+            `Progress`.
+        trackers: Where the study is mirrored to while it runs: registered names, or `Tracker` objects.
 
     Raises:
         InvalidInput: something does not fit, said before anything starts; or a study of this `name` searches for
@@ -97,175 +126,196 @@ def tune(
         True
     """
     space = Space(space)
-    check_function(function, space)
-    chosen, made = _choose_searcher(searcher)
-    pruning, stopper = _choose_pruner(pruner)
+    check_function(function, space, model=model, data=data)
+    check_progress(progress)
+    chosen, make_searcher = arguments.searcher(searcher)
+    pruning, stopper = arguments.pruner(pruner)
+    ending, make_terminators = arguments.terminators(terminators)
     own = f"{getattr(function, '__name__', 'study').strip('<>')}-{uuid.uuid4().hex[:8]}"
     spec = StudySpec(
         id=name or own,
         name=name or own,
         space=space,
-        objectives=(_objective(maximize, minimize),),
+        objectives=arguments.objectives(maximize, minimize),
+        constraints=arguments.constraints(constraints),
         entry=ENTRY,
         searcher=chosen,
         pruner=pruning,
+        terminators=ending,
         trials=trials,
+        max_seconds=max_seconds,
+        max_cost=max_cost,
+        cost_metric=cost_metric,
         workers=1 if engine == "inline" else workers,
+        folds=folds,
+        repeats=repeats,
         seed=seed,
-        enqueued=tuple(dict(config) for config in enqueue),
+        meta=dict(meta or {}),
+        enqueued=tuple(space.flatten(config) for config in enqueue),
         timeout_seconds=timeout_seconds,
     )
     problem = Problem.of(spec)
-    proposer = make_searcher(chosen, problem) if made is None else made(problem)
-    if pruning is not None and stopper is None:
-        stopper = make_pruner(pruning)
+    task = _Task(
+        spec=spec,
+        function=function,
+        model=model,
+        data=data,
+        searcher=make_searcher(problem),
+        pruner=stopper,
+        terminators=make_terminators(problem),
+        engine=engine,
+        progress=progress,
+        trackers=trackers,
+    )
     with ExitStack() as stack:
-        home = stack.enter_context(_home(name, store))
-        result = _run(function, spec, proposer, stopper, engine, home, progress, stack)
+        if store is not None:
+            home = Home(store, KEPT.absolute())
+        elif name is not None:
+            home = Home.of(name)
+            stack.enter_context(home.locked(name))
+        else:
+            home = Home.temporary()
+        result = _run(task, home, stack)
     if result.study.state is not StudyState.FINISHED:
         raise _failure(result)
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """Where a study lives."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What was asked for."""
 
-    url: str
-    folder: Path
+    spec: StudySpec
+    function: Function
+    model: Any
+    data: Any
+    searcher: Searcher
+    pruner: Pruner | None
+    terminators: list[Terminator]
+    engine: str
+    progress: bool | str | None
+    trackers: Sequence[str | Tracker]
 
 
-def _run(
-    function: Function,
-    spec: StudySpec,
-    searcher: Searcher,
-    pruner: Pruner | None,
-    engine: str,
-    home: _Home,
-    progress: bool | None,
-    stack: ExitStack,
-) -> StudyResult:
+def _run(task: _Task, home: Home, stack: ExitStack) -> StudyResult:
     # Here, so that `import wichtel` does not wait for the database.
-    from wichtel.fleet import Controller, FleetSettings, open_engine
     from wichtel.store import Artifacts, Database
-    from wichtel.tuning.host import StudyHost
 
     db = Database.open(home.url, upgrade=home.url.startswith("sqlite"))
     stack.callback(db.close)
     with db.read() as tx:
-        old = tx.studies.by_name(spec.name)
+        old = tx.studies.by_name(task.spec.name)
+        ended = tx.trials.count(old.spec.id) if old is not None else 0
     if old is not None:
-        _check_same(old, spec)
-    if old is None or not old.state.ended:
-        artifacts_url = str(home.folder / "artifacts")
-        digest = send(function, Artifacts(artifacts_url))
-        spec = replace(spec, payload={"function": digest, "metric": spec.objectives[0].metric})
+        _check_same(old, task.spec)
+    explanation = ""
+    if old is None or _goes_on(old, task.spec, ended):
+        digest = send(task.function, Artifacts(home.artifacts_url), model=task.model, data=task.data)
+        spec = replace(task.spec, payload={"function": digest, "metric": task.spec.objectives[0].metric})
         with db.transaction() as tx:
-            tx.studies.add(spec)
-        options = {} if engine == "inline" else {"workers": spec.workers}
-        controller = Controller(db, open_engine(engine, **options), artifacts_url, FleetSettings(state_dir=home.folder / "fleet"))
-        stack.callback(controller.stop)
-        controller.start()
-        if not controller.leading:
-            hint = "Use another store, or none."
-            raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint=hint)
-        host = StudyHost(db, controller)
-        stack.callback(host.stop)
-        with Progress(spec, progress) as shown:
-            with db.read() as tx:
-                shown.resume(tx.trials.of_study(spec.id))
-            ahead = _AHEAD * spec.workers
-            loop = host.carry(spec, searcher=searcher, pruner=pruner, ahead=ahead, on_trial=shown)
-            controller.serve(loop.done)
-        host.flush()
+            if not tx.studies.add(spec):
+                tx.studies.renew(spec)
+        _carry(replace(task, spec=spec), home, db, stack)
+        explanation = getattr(task.searcher, "explanation", "")
     with db.read() as tx:
-        study = tx.studies.by_name(spec.name)
+        study = tx.studies.by_name(task.spec.name)
         assert study is not None
-        return StudyResult(study=study, trials=tx.trials.of_study(study.spec.id))
+        trials = tx.trials.of_study(study.spec.id)
+    return StudyResult(study=study, trials=trials, home=home, explanation=explanation)
 
 
-@contextmanager
-def _home(name: str | None, store: str | None) -> Iterator[_Home]:
-    folder = Path(".wichtel").absolute()
-    if store is not None:
-        yield _Home(store, folder)
-    elif name is None:
-        folder = Path(tempfile.mkdtemp(prefix="wichtel-"))
-        try:
-            yield _Home(f"sqlite:///{folder / 'study.db'}", folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    else:
-        # A database of its own: its controller leads whatever else is served or tuned beside it.
-        folder = folder / "studies" / quote(name, safe="")
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            try:
-                # The system gives it back however the process ends.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InvalidInput(
-                    f"another process is running the study {name!r}.", where=str(folder), hint="Wait for it, or choose another name."
-                ) from error
-            yield _Home(f"sqlite:///{folder / 'study.db'}", folder)
+def _carry(task: _Task, home: Home, db: Database, stack: ExitStack) -> None:
+    from wichtel.fleet import Controller, FleetSettings, open_engine
+    from wichtel.tuning.host import StudyHost
+
+    spec = task.spec
+    options = {} if task.engine == "inline" else {"workers": spec.workers}
+    controller = Controller(db, open_engine(task.engine, **options), home.artifacts_url, FleetSettings(state_dir=home.folder / "fleet"))
+    stack.callback(controller.stop)
+    controller.start()
+    if not controller.leading:
+        hint = "Use another store, or none."
+        raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint=hint)
+    host = StudyHost(db, controller)
+    stack.callback(host.stop)
+    with db.read() as tx:
+        before = tx.trials.of_study(spec.id)
+    shown = Progress(spec, task.progress, getattr(task.searcher, "explanation", ""))
+    mirror = Trackers(task.trackers, spec, resumed=bool(before))
+    with shown, mirror:
+        shown.resume(before)
+        mirror.resume(before)
+        loop = host.carry(
+            spec,
+            searcher=task.searcher,
+            pruner=task.pruner,
+            terminators=task.terminators,
+            ahead=_AHEAD * spec.workers,
+            watcher=_watcher(shown, mirror),
+        )
+        _wait(controller, loop)
+        host.flush()
+        with db.read() as tx:
+            study = tx.studies.get(spec.id)
+        shown.finished(study.state, study.reason)
+        mirror.finished(study.state, study.reason)
+
+
+def _watcher(shown: Progress, mirror: Trackers) -> Watcher:
+    def on_begin(number: int, config: Config) -> None:
+        shown.begun(number, config)
+        mirror.begun(number, config)
+
+    def on_measurement(number: int, step: int, metrics: Mapping[str, float]) -> None:
+        shown.measured(number, step, metrics)
+        mirror.measured(number, step, metrics)
+
+    def on_trial(trial: Any) -> None:
+        shown(trial)
+        mirror(trial)
+
+    return Watcher(on_begin=on_begin, on_measurement=on_measurement, on_trial=on_trial)
+
+
+def _wait(controller: Controller, loop: StudyLoop) -> None:
+    """Wait for the end of a study.
+
+    Raises:
+        SystemFault: a fault of ours: nobody carries it on any more.
+    """
+    while not controller.serve(loop.done, _LOOK_SECONDS):
+        heard = controller.alive and controller.attached(owner_of(loop.spec.id))
+        if not heard and not loop.done.is_set():
+            hint = "The log says why. The same call goes on with it, if it has a name."
+            raise SystemFault("nobody carries it on any more.", where=f"study {loop.spec.name!r}", hint=hint)
+
+
+#: What makes a study the one that it is.
+_SAME = ("objectives", "constraints", "seed", "searcher", "enqueued", "folds", "repeats")
+#: What may end a study before it has all its trials.
+_LIMITS = ("max_seconds", "max_cost", "cost_metric", "terminators")
 
 
 def _check_same(old: Study, new: StudySpec) -> None:
-    """A study is resumed only as what it is. While it has not ended, more trials, other workers and a mended function are welcome."""
-    for field in ("objectives", "seed", "searcher", "enqueued"):
+    """A study is resumed only as what it is. More trials, other limits, other workers and a mended function are welcome."""
+    for field in _SAME:
         before, now = getattr(old.spec, field), getattr(new, field)
         if before != now:
-            raise _other(old, f"its {field} is {before!r}, not {now!r}")
-    if old.spec.space.to_json() != new.space.to_json():
-        raise _other(old, "it searches another space")
-    if old.state.ended and new.trials > old.spec.trials:
-        raise _other(old, f"it has ended with {old.spec.trials} trials, and cannot be given {new.trials}")
+            difference = f"its {field} is {before!r}, not {now!r}"
+            break
+    else:
+        if old.spec.space.to_json() == new.space.to_json():
+            return
+        difference = "it searches another space"
+    raise InvalidInput(f"{difference}.", where=f"study {old.spec.name!r}", hint="Choose another name for another search.")
 
 
-def _other(old: Study, difference: str) -> InvalidInput:
-    return InvalidInput(f"{difference}.", where=f"study {old.spec.name!r}", hint="Choose another name for another search.")
-
-
-def _objective(maximize: str | None, minimize: str | None) -> Objective:
-    if (maximize is None) == (minimize is None):
-        raise InvalidInput("say what is better: maximize=… or minimize=… with the metric's name, one of the two.", where="tune")
-    if maximize is not None:
-        return Objective(metric=maximize, better=Expectation.LARGER)
-    return Objective(metric=str(minimize), better=Expectation.SMALLER)
-
-
-def _choose_searcher(given: AnySearcher) -> tuple[Algorithm, Callable[[Problem], Searcher] | None]:
-    if isinstance(given, str):
-        return Algorithm(name=given), None
-    if isinstance(given, Algorithm):
-        return given, None
-    if isinstance(given, Searcher) and not isinstance(given, type):
-        return Algorithm(name=_called(given)), lambda _: given
-    if callable(given):
-        return Algorithm(name=_called(given)), partial(_made, given)
-    raise InvalidInput(f"{given!r} is no searcher.", where="tune", hint="It needs sample(n) and update(results).")
-
-
-def _made(factory: Callable[[Problem], Searcher], problem: Problem) -> Searcher:
-    searcher = factory(problem)
-    if not isinstance(searcher, Searcher):
-        raise InvalidInput(f"{searcher!r} is no searcher.", where="tune", hint="It needs sample(n) and update(results).")
-    return searcher
-
-
-def _choose_pruner(given: AnyPruner) -> tuple[Algorithm | None, Pruner | None]:
-    if given is None or isinstance(given, Algorithm):
-        return given, None
-    if isinstance(given, str):
-        return Algorithm(name=given), None
-    if isinstance(given, Pruner) and not isinstance(given, type):
-        return Algorithm(name=_called(given)), given
-    raise InvalidInput(f"{given!r} is no pruner.", where="tune", hint="It needs decide(curves, trial); pass an instance.")
-
-
-def _called(thing: Any) -> str:
-    kind = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _goes_on(old: Study, new: StudySpec, ended: int) -> bool:
+    """Whether there is anything to do for a study that is there."""
+    if not old.state.ended:
+        return True
+    wider = new.trials > old.spec.trials or any(getattr(old.spec, limit) != getattr(new, limit) for limit in _LIMITS)
+    return wider and ended < new.trials
 
 
 def _failure(result: StudyResult) -> UserError:

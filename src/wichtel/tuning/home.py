@@ -1,0 +1,111 @@
+"""Where a study lives: its database, and the folder of its artifacts and checkpoints."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from wichtel.domain import InvalidInput, Measurement
+from wichtel.tuning.log import owner_of, place_of
+
+if TYPE_CHECKING:
+    from wichtel.store import Artifacts
+
+#: Where studies with a name are kept, unless a store is given.
+KEPT = Path(".wichtel")
+
+
+class Home:
+    """A study's database and folder. Of a study without a name they are temporary, and removed with the last reference to this.
+
+    Args:
+        url: The database.
+        folder: Holds artifacts and checkpoints.
+        temporary: Remove `folder` when nobody refers to this any more, and at the latest when the process ends.
+    """
+
+    def __init__(self, url: str, folder: Path, *, temporary: bool = False) -> None:
+        self.url = url
+        self.folder = folder
+        if temporary:
+            weakref.finalize(self, _remove, folder, os.getpid())
+
+    def __repr__(self) -> str:
+        return f"Home({self.url!r}, {str(self.folder)!r})"
+
+    @classmethod
+    def temporary(cls) -> Home:
+        """One for a study that nobody comes back to."""
+        folder = Path(tempfile.mkdtemp(prefix="wichtel-"))
+        return cls(url_in(folder), folder, temporary=True)
+
+    @classmethod
+    def of(cls, name: str) -> Home:
+        """That of the study with this name: a database of its own, so that it runs whatever else is served or tuned beside it."""
+        folder = KEPT.absolute() / "studies" / quote(name, safe="")
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(url_in(folder), folder)
+
+    @property
+    def artifacts_url(self) -> str:
+        """Where artifacts are."""
+        return str(self.folder / "artifacts")
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The artifacts that trials returned: ``home.artifacts.fetch(trial.artifacts["model"], path)``."""
+        from wichtel.store import Artifacts
+
+        return Artifacts(self.artifacts_url)
+
+    def measurements(self, study_id: str) -> dict[int, list[Measurement]]:
+        """What the trials of a study reported: trial's number → its measurements, run by run, each run's in the order of steps."""
+        from wichtel.store import Database
+
+        found: dict[int, list[Measurement]] = {}
+        db = Database.open(self.url)
+        try:
+            with db.read() as tx:
+                for measurement in tx.measurements.of_owner(owner_of(study_id)):
+                    place = place_of(study_id, measurement.run)
+                    if place is not None:
+                        found.setdefault(place[0], []).append(measurement)
+        finally:
+            db.close()
+        return found
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep other processes from running the study meanwhile.
+
+        Raises:
+            InvalidInput: one does.
+        """
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                # The system gives it back however the process ends.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                hint = "Wait for it, or choose another name."
+                raise InvalidInput(f"another process is running the study {name!r}.", where=str(self.folder), hint=hint) from error
+            yield
+
+
+def url_in(folder: Path) -> str:
+    """The database of the study that lives in a folder."""
+    # What looks like an escape in a URL is read as one; a name with a slash has some.
+    return f"sqlite:///{str(folder / 'study.db').replace('%', '%25')}"
+
+
+def _remove(folder: Path, process: int) -> None:
+    # A child that was forked has the reference, but not the right.
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
