@@ -68,14 +68,14 @@ def to_optuna(result: StudyResult, storage: str | optuna.storages.BaseStorage | 
     directions = [maximize if o.better is Expectation.LARGER else minimize for o in spec.objectives]
     called = name or spec.name
     try:
-        with _quiet():
+        with quiet():
             study = optuna.create_study(study_name=called, storage=storage, directions=directions)
             study.set_metric_names([o.metric for o in spec.objectives])
     except optuna.exceptions.DuplicatedStudyError as error:
         raise AlreadyExists(f"there is a study {called!r} already.", where=str(storage), hint="Choose another name.") from error
     study.set_user_attr(_OURS, codec.to_plain(replace(spec, payload={})))
     measured = result.measurements if result.home is not None else {}
-    with _quiet():
+    with quiet():
         study.add_trials([_outward(spec, trial, measured.get(trial.number, [])) for trial in result.trials if trial.state.ended])
     return study
 
@@ -331,7 +331,7 @@ def _aware(time: datetime | None) -> datetime:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what Optuna says of a new study, and that naming metrics is new."""
     import optuna
 

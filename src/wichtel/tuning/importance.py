@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from wichtel.domain import InvalidInput, NotFound, did_you_mean
@@ -31,6 +30,7 @@ def importance(result: StudyResult, metric: str | None = None) -> dict[str, floa
     """
     import optuna
 
+    from wichtel.tuning.exchange import quiet
     from wichtel.tuning.optuna_space import distributions, outward
 
     spec = result.spec
@@ -45,9 +45,7 @@ def importance(result: StudyResult, metric: str | None = None) -> dict[str, floa
     # Evenly over time, so that no part of the search counts more than another.
     trials = trials[:: -(-len(trials) // _MOST)]
     columns = [names.index(metric)] if metric is not None else range(len(names))
-    with warnings.catch_warnings():
-        # That it is new, or that few trials tell little, is not news.
-        warnings.simplefilter("ignore")
+    with quiet():
         study = optuna.create_study(directions=["minimize"] * len(columns), sampler=optuna.samplers.RandomSampler(seed=0))
         for trial in trials:
             losses = losses_of(spec, trial)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from wichtel.domain import NotFound, did_you_mean
 from wichtel.store import Database
-from wichtel.tuning.home import KEPT, Home
+from wichtel.tuning.home import KEPT, Home, url_in
 from wichtel.tuning.result import StudyResult
 
 
@@ -52,7 +52,7 @@ def home_of(name: str, store: str | None = None) -> Home:
     folder = KEPT.absolute() / "studies" / quote(name, safe="")
     if not (folder / "study.db").exists():
         raise NotFound(f"there is no study {name!r}.", where=str(folder.parent), hint=did_you_mean(name, kept_studies()))
-    return Home(f"sqlite:///{folder / 'study.db'}", folder)
+    return Home(url_in(folder), folder)
 
 
 @contextmanager

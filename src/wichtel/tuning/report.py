@@ -15,8 +15,9 @@ from wichtel.tuning.ranking import violation_of
 if TYPE_CHECKING:
     from wichtel.tuning.result import StudyResult
 
-#: Trials in the table.
+#: Trials in the table, and tracebacks below it.
 _ROWS = 100
+_FAILURES = 10
 
 #: In a colour that is read on light and on dark ground.
 _LOOK = {
@@ -133,7 +134,7 @@ def _trials(result: StudyResult) -> str:
     spec = result.spec
     shown = result.leaders(_ROWS)
     metrics = list(dict.fromkeys([*(o.metric for o in spec.objectives), *(name for t in shown for name in t.metrics)]))
-    optional = {
+    optional: dict[str, list[Any]] = {
         "budget": [t.budget for t in shown],
         "from trial": [t.parent for t in shown],
         "origin": [t.origin or None for t in shown],
@@ -141,15 +142,15 @@ def _trials(result: StudyResult) -> str:
     }
     more = {name: values for name, values in optional.items() if any(v is not None for v in values)}
     rows = [_row(t, metrics, list(spec.space), [values[i] for values in more.values()]) for i, t in enumerate(shown)]
-    failed = [t for t in result.trials if t.state == "FAILED"][-10:]
-    failures = ""
-    if failed:
-        failures = "<h2>The last failures</h2>" + "".join(
-            f"<details><summary>trial {t.number}: {html.escape(t.reason.partition(chr(10))[0])}</summary><pre>{html.escape(t.reason)}</pre></details>"
-            for t in failed
-        )
+    failed = [t for t in result.trials if t.state == "FAILED"][-_FAILURES:]
+    failures = ("<h2>The last failures</h2>" if failed else "") + "".join(map(_failure, failed))
     title = f"<h2>The best {len(shown)} of {len(result.trials)} trials</h2>"
     return title + _table(["trial", "state", *metrics, *spec.space, *more], rows) + failures
+
+
+def _failure(trial: Trial) -> str:
+    head, text_ = html.escape(trial.reason.partition("\n")[0]), html.escape(trial.reason)
+    return f"<details><summary>trial {trial.number}: {head}</summary><pre>{text_}</pre></details>"
 
 
 def _row(trial: Trial, metrics: list[str], parameters: list[str], more: list[Any]) -> list[str]:
