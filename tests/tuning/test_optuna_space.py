@@ -5,9 +5,11 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from wichtel.domain import Choice, Float, Int
 from wichtel.testing.searchers import SPACES
-from wichtel.tuning.optuna_space import distribution, groups, inward, outward
+from wichtel.tuning.optuna_space import distribution, inward, outward
 
 
 @given(seed=st.integers(0, 10**6), space=st.sampled_from(sorted(SPACES)))
@@ -23,6 +25,8 @@ def test_values_come_back_as_they_went(seed, space):
         assert back == pytest.approx(value) if isinstance(value, float) else (back, type(back)) == (value, type(value))
 
 
-def test_parameters_of_the_same_conditions_are_one_group():
-    found = [sorted(g) for g in groups(SPACES["conditional"])]
-    assert found == [["optimizer", "x"], ["momentum", "nesterov"], ["decay"]]
+def test_distributions_are_what_a_user_of_optuna_would_write():
+    assert distribution(Float(0.1, 0.5, step=0.2)) == FloatDistribution(0.1, 0.5, step=0.2)
+    assert distribution(Int(1, 10, step=4)) == IntDistribution(1, 9, step=4)
+    assert distribution(Choice(["a", None])) == CategoricalDistribution(["a", None])
+    assert distribution(Choice([1, True])) == CategoricalDistribution(["1", "True"])

@@ -1,42 +1,27 @@
-"""Our parameters as Optuna's distributions, and values there and back. Every value of ours has exactly one there.
+"""Our parameters as Optuna's distributions, as somebody who uses Optuna would write them, and values there and back.
 
-Choices go by their position, since to Optuna ``1`` and ``True`` are the same one; what has a step goes by the number of steps from `low`.
+Every value of ours has exactly one there. Options of a choice that Python takes for equal, such as ``1`` and ``True``, go by their names.
 """
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from wichtel.domain import Bool, Choice, Config, Fixed, Float, Int, Parameter, Space, Value
+from wichtel.domain import Config, Float, Int, Parameter, Space, Value
 from wichtel.domain.parameter import same
-
-
-def groups(space: Space) -> list[dict[str, BaseDistribution]]:
-    """The parameters that vary, those with the same conditions together: what Optuna samples jointly."""
-    found: dict[str, dict[str, BaseDistribution]] = {}
-    for name, parameter in space.items():
-        made = distribution(parameter)
-        if not made.single():
-            condition = repr(sorted((parent, list(values)) for parent, values in parameter.when.items()))
-            found.setdefault(condition, {})[name] = made
-    return list(found.values())
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Optuna's distribution for `parameter`, over the values of `outward`."""
     match parameter:
-        case Float():
-            if parameter.step is None:
-                return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-            return IntDistribution(0, _steps(parameter))
-        case Int():
-            if parameter.log:
-                return IntDistribution(parameter.low, parameter.high, log=True)
-            return IntDistribution(0, (parameter.high - parameter.low) // parameter.step)
-        case Choice() | Bool():
-            return CategoricalDistribution(range(len(parameter.values(1))))
-        case Fixed():
-            return CategoricalDistribution([0])
+        case Float(low=low, high=high, log=log, step=step):
+            return FloatDistribution(low, high if step is None else _in_decimals(parameter, _steps(parameter)), log=log, step=step)
+        case Int(low=low, high=high, log=log, step=step):
+            return IntDistribution(low, low + (high - low) // step * step, log=log, step=step)
+    return CategoricalDistribution([outward(parameter, option) for option in parameter.values(1)])
 
 
 def distributions(space: Space, config: Config) -> dict[str, BaseDistribution]:
@@ -44,35 +29,46 @@ def distributions(space: Space, config: Config) -> dict[str, BaseDistribution]:
     return {name: distribution(space[name]) for name in config}
 
 
-def outward(parameter: Parameter, value: Value) -> int | float:
-    """Optuna's value for ours."""
-    if isinstance(parameter, Fixed):
-        return 0
-    if isinstance(parameter, Choice | Bool):
-        return next(i for i, v in enumerate(parameter.values(1)) if same(v, value))
-    assert isinstance(value, int | float)
-    if isinstance(parameter, Float) and parameter.step is not None:
-        return round((value - parameter.low) / parameter.step)
-    if isinstance(parameter, Int) and not parameter.log:
-        return (int(value) - parameter.low) // parameter.step
+def outward(parameter: Parameter, value: Value) -> Value:
+    """Optuna's value for ours: itself, unless Optuna would take it for another or for none of its own."""
     if isinstance(parameter, Float):
-        return min(max(float(value), parameter.low), parameter.high)
-    return value
+        assert isinstance(value, int | float)
+        if parameter.step is None:
+            return min(max(float(value), parameter.low), parameter.high)
+        return _in_decimals(parameter, round((value - parameter.low) / parameter.step))
+    if isinstance(parameter, Int):
+        return value
+    return repr(value) if _ambiguous(parameter) else value
 
 
-def inward(parameter: Parameter, value: int | float) -> Value:
+def inward(parameter: Parameter, value: Value) -> Value:
     """Our value for Optuna's."""
-    if isinstance(parameter, Fixed):
-        return parameter.value
-    if isinstance(parameter, Choice | Bool):
-        return parameter.values(1)[int(value)]
-    if isinstance(parameter, Float):
-        if parameter.step is not None:
-            return min(parameter.low + int(value) * parameter.step, parameter.high)
-        return min(max(float(value), parameter.low), parameter.high)
-    return int(value) if parameter.log else parameter.low + int(value) * parameter.step
+    match parameter:
+        case Float():
+            assert isinstance(value, int | float)
+            if parameter.step is not None:
+                value = parameter.low + round((value - parameter.low) / parameter.step) * parameter.step
+            return min(max(float(value), parameter.low), parameter.high)
+        case Int():
+            assert isinstance(value, int | float)
+            return int(value)
+    options = parameter.values(1)
+    if _ambiguous(parameter):
+        return next(option for option in options if repr(option) == value)
+    return next((option for option in options if same(option, value)), value)
+
+
+def _in_decimals(parameter: Float, k: int) -> float:
+    """`k` steps from `low`, as Optuna counts them."""
+    assert parameter.step is not None
+    return float(Decimal(str(float(parameter.low))) + min(k, _steps(parameter)) * Decimal(str(float(parameter.step))))
 
 
 def _steps(parameter: Float) -> int:
     assert parameter.step is not None
-    return int((parameter.high - parameter.low) / parameter.step + 1e-9)
+    return math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
+
+
+def _ambiguous(parameter: Parameter) -> bool:
+    options = parameter.values(1)
+    return len(set(options)) < len(options)
