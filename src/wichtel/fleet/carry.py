@@ -46,8 +46,7 @@ class Context:
         self.clean = False
         #: Whether `Stopped` was raised in the function.
         self.raised = False
-        self._state_dir = Path(welcome.state_dir)
-        self._artifacts_url = welcome.artifacts_url
+        self._welcome = welcome
         self._notify = notify
         self._lock = Lock()
         self._pending: list[Reported] = []
@@ -70,6 +69,10 @@ class Context:
         return self.assign.seed
 
     @cached_property
+    def _state_dir(self) -> Path:
+        return Path(self._welcome.state_dir)
+
+    @cached_property
     def checkpoint_path(self) -> Path:
         """A directory of this run's own that outlives an attempt."""
         path = paths.checkpoint_path(self._state_dir, self.run_id)
@@ -89,7 +92,7 @@ class Context:
         """The artifact store."""
         from wichtel.store import Artifacts
 
-        return Artifacts(self._artifacts_url)
+        return Artifacts(self._welcome.artifacts_url)
 
     def report(self, step: int, **metrics: float) -> None:
         """Say how it goes; see `RunContext.report`."""

@@ -273,7 +273,8 @@ class Controller:
         if loop is None:
             return False
         try:
-            loop.call_soon_threadsafe(function)
+            # From an owner's callback it is on the loop's thread already, and need not wake it.
+            (loop.call_soon if threading.get_ident() == self._thread.ident else loop.call_soon_threadsafe)(function)
         except RuntimeError:
             return False
         return True

@@ -34,6 +34,9 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
 )
 
+#: An acknowledgement waits this long for a message to go with; workers repeat themselves much later.
+_ACK_SECONDS = 0.05
+
 
 class LocalEngine:
     """Up to `workers` processes on this machine.
@@ -140,9 +143,9 @@ class LocalLink:
         if self._writing:
             self._unsent += data
         elif isinstance(message, Ack):
-            # No worker waits for it: it may go out with the next message, or with other acknowledgements of this turn of the loop.
+            # No worker waits for it: it goes out with the next message, which is likely to hand it a run.
             if not self._unsent:
-                self._loop.call_soon(self._flush)
+                self._loop.call_later(_ACK_SECONDS, self._flush)
             self._unsent += data
         else:
             self._unsent += data

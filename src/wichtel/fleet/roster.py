@@ -193,6 +193,7 @@ class Roster:
 
     def add(self, runs: Iterable[Run]) -> None:
         """Take on runs that have not ended. A RUNNING one lost its worker together with an earlier controller."""
+        whole = Room.of(self.capacity)
         for run in runs:
             if run.spec.id in self.jobs or run.spec.id in self._ended or run.state.ended:
                 continue
@@ -200,7 +201,7 @@ class Roster:
             self._order += 1
             self.jobs[job.id] = job
             need = run.spec.resources
-            if not Room.of(self.capacity).holds(need):
+            if not whole.holds(need):
                 fault = UserError(f"it needs {need}, but all workers together have {self.capacity}.", where=f"run {job.id!r}")
                 self._end(job, RunState.FAILED, error=fault.to_json())
             elif run.state is RunState.RUNNING:
