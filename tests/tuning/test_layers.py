@@ -38,7 +38,7 @@ def test_by_name_and_by_prefix():
     made = without_layers(model, ["conv_2"])
     assert _names(made) == ["conv_1", "flat", "hidden", "out"]
     assert made.compiled
-    assert made.optimizer.name == "SGD"
+    assert made.optimizer.name == "sgd"
     made = without_layers(model, ["conv*", "hidden"])
     assert _names(made) == ["flat", "out"]
     assert made.output_shape == (None, 3)
