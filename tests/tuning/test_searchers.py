@@ -127,7 +127,7 @@ def test_a_study_is_checked_before_it_is_taken():
     objective = Objective(metric="loss", better="smaller")
     spec = StudySpec(id="s", name="s", space=suite.SPACES["floats"], objectives=(objective,), entry="m:f")
     check_algorithms(spec)
-    with pytest.raises(InvalidInput, match="several objectives"):
+    with pytest.raises(InvalidInput, match="stands there twice"):
         check_algorithms(replace(spec, objectives=(objective, objective)))
     with pytest.raises(InvalidInput, match="Did you mean 'median'"):
         check_algorithms(replace(spec, pruner=Algorithm(name="medain")))

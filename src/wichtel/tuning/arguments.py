@@ -58,7 +58,8 @@ def searcher(given: AnySearcher) -> tuple[Algorithm, Callable[[Problem], Searche
     if _is_sampler(given):
         from wichtel.tuning.searchers.optuna import OptunaSearcher
 
-        return named, lambda problem: OptunaSearcher(problem, sampler=given)
+        sampler: Any = given
+        return named, lambda problem: OptunaSearcher(problem, sampler=sampler)
     if isinstance(given, Searcher) and not isinstance(given, type):
         return named, lambda _: given
     if callable(given):

@@ -81,8 +81,9 @@ class StudyLoop:
         #: Evaluations submitted and not ended.
         self._running = 0
         self._news: list[Result] = []
-        #: What the terminators have not heard.
+        #: What the terminators have not heard, and how much they are thinking about.
         self._unjudged: list[Result] = []
+        self._judging = 0
         self._next = 0
         self._told = 0
         self._exhausted = False
@@ -302,7 +303,7 @@ class StudyLoop:
         items: list[Item] = []
         while self._running < self._limit and self._ending is None and not self._closed:
             if not self._waiting:
-                if not self._ready:
+                if not self._ready or self._awaits_judgement:
                     break
                 active = self._ready.popleft()
                 earlier = self._record.earlier(active)
@@ -319,6 +320,11 @@ class StudyLoop:
             items.append(run_of(self.spec, active, evaluation, parent=parent, keep=self._promotes))
         self._outbox.put(items)
         self._changed.notify_all()
+
+    @property
+    def _awaits_judgement(self) -> bool:
+        """Whether the terminators are behind by as many trials as there are workers: the study may have ended for all we know."""
+        return bool(self._judges) and len(self._unjudged) + self._judging >= self.spec.workers
 
     def _copy(self, active: Active, earlier: Trial) -> Trial:
         """Answer from the score cache."""
@@ -418,6 +424,7 @@ class StudyLoop:
                     self._asking = wanted > 0
                     news, unjudged = self._news, self._unjudged
                     self._unjudged = []
+                    self._judging = len(unjudged)
                     if wanted:
                         self._news = []
                     return wanted, news, unjudged
@@ -442,6 +449,7 @@ class StudyLoop:
                     suggestions = self._searcher.sample(wanted)
                 with self._lock:
                     self._asking = False
+                    self._judging = 0
                     if wanted:
                         self._take(suggestions, news)
                         self._exhausted = len(suggestions) < wanted
@@ -481,7 +489,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 def _ahead(spec: StudySpec, learns: bool, most: int) -> int:
     """How many runs are submitted beyond the workers of a study, at most `most`."""
-    if spec.max_cost is not None or (learns and spec.workers == 1):
+    if spec.max_cost is not None or (spec.workers == 1 and (learns or spec.terminators)):
         return 0
     if learns:
         return min(most, max(1, spec.workers // 4))

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wichtel.domain import Config, InvalidInput, MetricBound, Space, Study, StudySpec, StudyState, SystemFault, UserError
+from wichtel.domain import Algorithm, Config, InvalidInput, MetricBound, Space, Study, StudySpec, StudyState, SystemFault, UserError
 from wichtel.tuning import arguments
 from wichtel.tuning.arguments import AnyPruner, AnySearcher, AnyTerminator
 from wichtel.tuning.function import ENTRY, Function, check_function, send
@@ -60,7 +60,7 @@ def tune(
     timeout_seconds: float | None = None,
     enqueue: Sequence[Config] = (),
     progress: bool | str | None = None,
-    trackers: Sequence[str | Tracker] = (),
+    trackers: Sequence[str | Algorithm | Tracker] = (),
 ) -> StudyResult:
     """Search `space` for the configuration with which `function` does best.
 
@@ -89,8 +89,8 @@ def tune(
         workers: How many evaluations at the same time. With one, the same call gives the same result; with more, so do searchers that do
             not learn.
         searcher: Who proposes: ``"auto"`` chooses for the space, the budget, the workers and the objectives, and says in the result's
-            ``explanation`` what and why; a registered name, an `Algorithm` for a name with options, a `Searcher`, what makes one from a `Problem`, or
-            a sampler of Optuna's.
+            ``explanation`` what and why. Or a registered name, an `Algorithm` for a name with options, a `Searcher`, what makes one from a
+            `Problem`, or a sampler of Optuna's.
         pruner: Who stops trials that report and will not come to anything: a registered name, an `Algorithm`, or a `Pruner`.
         constraints: What other metrics have to be, such as ``"latency <= 0.1"``. Trials that break one rank after all that break none.
         terminators: What ends the study early: a registered name, an `Algorithm` or a `Terminator`, or several.
@@ -194,7 +194,7 @@ class _Task:
     terminators: list[Terminator]
     engine: str
     progress: bool | str | None
-    trackers: Sequence[str | Tracker]
+    trackers: Sequence[str | Algorithm | Tracker]
 
 
 def _run(task: _Task, home: Home, stack: ExitStack) -> StudyResult:
@@ -240,8 +240,9 @@ def _carry(task: _Task, home: Home, db: Database, stack: ExitStack) -> None:
     stack.callback(host.stop)
     with db.read() as tx:
         before = tx.trials.of_study(spec.id)
+        resumed = tx.studies.get(spec.id).started is not None
     shown = Progress(spec, task.progress, getattr(task.searcher, "explanation", ""))
-    mirror = Trackers(task.trackers, spec, resumed=bool(before))
+    mirror = Trackers(task.trackers, spec, resumed=resumed)
     with shown, mirror:
         shown.resume(before)
         mirror.resume(before)
