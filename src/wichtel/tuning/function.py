@@ -10,7 +10,7 @@ import inspect
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -107,8 +107,8 @@ class Sent:
 _here: dict[str, Sent] = {}
 
 
-def check_function(function: Function, space: Space, *, model: Any = None, data: Any = None) -> None:
-    """Make sure that `function` can be called with every configuration of `space`.
+def check_function(function: Function, space: Space | None, *, model: Any = None, data: Any = None) -> None:
+    """Make sure that `function` can be called with every configuration of `space`; None if it needs none.
 
     Raises:
         InvalidInput: it takes a parameter that nobody provides, or not one that the space has.
@@ -121,8 +121,7 @@ def check_function(function: Function, space: Space, *, model: Any = None, data:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"its parameters cannot be read: {error}.", where=where, hint="Wrap it in a function of your own.") from error
     # A group is there if one of its parameters is, and surely if one has no condition.
-    certain = {name: not p.when for name, p in space.items()}
-    groups = space.nest(certain)
+    groups = nest({name: not p.when for name, p in (space or {}).items()})
     offered = [*groups, *INJECTED]
     offered += [name for name, value in (("model", model), ("data", data)) if value is not None and name not in groups]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -137,7 +136,7 @@ def check_function(function: Function, space: Space, *, model: Any = None, data:
             hint = f"Give tune {name}=…." if name in ("model", "data") else did_you_mean(name, offered)
             raise InvalidInput(f"nobody provides its parameter {name!r}.", where=where, hint=f"{hint} Or give it a default.")
         if name in groups and not _certain(groups[name]):
-            condition = dict(space[name].when) if name in space else "the condition of any parameter in it"
+            condition = dict(space[name].when) if space and name in space else "the condition of any parameter in it"
             raise InvalidInput(
                 f"its parameter {name!r} has no value when {condition} does not hold.", where=where, hint="Give it a default."
             )
@@ -170,8 +169,8 @@ def send(function: Function, artifacts: Artifacts, *, model: Any = None, data: A
     sent = Sent(function, model, data)
     try:
         with ExitStack() as stack:
-            for thing in (function, model, data):
-                stack.enter_context(_by_value(_module_of(thing)))
+            for module in _modules_of((function, model, data)):
+                stack.enter_context(_by_value(module))
             code = cloudpickle.dumps((function, model, data))
     except Exception as error:
         # Pickling calls into the objects of whoever wrote them: any of them may raise anything.
@@ -193,7 +192,7 @@ def call(payload: Payload, context: RunContext) -> dict[str, Any]:
     Raises:
         UserError: it returned neither a number nor a table of numbers, or a file that is not there.
     """
-    sent = _here.get(payload["function"]) or _fetch(payload["function"], context)
+    sent = _here.get(payload["function"]) or fetch(payload["function"], context.artifacts)
     return _call(sent, payload, context)
 
 
@@ -264,8 +263,7 @@ def run_once(
         3
     """
     config = dict(config)
-    if config:
-        check_function(function, Space(dict.fromkeys(flatten(config))), model=model, data=data)
+    check_function(function, Space(dict.fromkeys(flatten(config))) if config else None, model=model, data=data)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()) if checkpoint_path is None else checkpoint_path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -293,15 +291,21 @@ def _call(sent: Sent, payload: Payload, context: RunContext) -> dict[str, Any]:
 _fetched: dict[str, Sent] = {}
 
 
-def _fetch(digest: str, context: RunContext) -> Sent:
+def fetch(digest: str, artifacts: Artifacts) -> Sent:
+    """What `send` stored. As it is code, only from a store that nobody else writes to.
+
+    Raises:
+        UserError: something that it imports is not installed here.
+        NotFound: it is not in the store.
+    """
     if digest not in _fetched:
-        sent = pickle.loads(context.artifacts.get(digest))  # noqa: S301 `send` wrote it
-        # After what is there, so that nothing of the worker's own is shadowed.
+        sent = pickle.loads(artifacts.get(digest))  # noqa: S301 `send` wrote it
+        # After what is there, so that nothing of the process's own is shadowed.
         sys.path += [entry for entry in sent["path"] if entry not in sys.path]
         try:
             _fetched[digest] = Sent(*pickle.loads(sent["code"]))  # noqa: S301 as above
         except (ImportError, AttributeError) as error:
-            raise UserError(f"the function cannot be loaded in a worker: {error}.", hint="Is what it imports installed there?") from error
+            raise UserError(f"the function cannot be loaded: {error}.", hint="Is what it imports installed there?") from error
     return _fetched[digest]
 
 
@@ -328,10 +332,14 @@ def _certain(group: Any) -> bool:
     return any(_certain(inner) for inner in group.values()) if isinstance(group, dict) else group
 
 
-def _module_of(thing: Any) -> ModuleType | None:
-    while isinstance(thing, partial):
-        thing = thing.func
-    return None if thing is None else inspect.getmodule(thing if hasattr(thing, "__qualname__") else type(thing))
+def _modules_of(things: Iterable[Any]) -> Iterator[ModuleType | None]:
+    """Where they are defined, and what they are made of: partials, and what wraps a function as `functools.wraps` has it."""
+    for thing in things:
+        if isinstance(thing, partial):
+            yield from _modules_of((thing.func, *thing.args, *thing.keywords.values()))
+        elif thing is not None:
+            yield inspect.getmodule(thing if hasattr(thing, "__qualname__") else type(thing))
+            yield from _modules_of((getattr(thing, "__wrapped__", None),))
 
 
 @contextmanager

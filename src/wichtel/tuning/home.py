@@ -89,13 +89,17 @@ class Home:
         Raises:
             InvalidInput: one does.
         """
-        with (self.folder / "lock").open("w") as lock:
+        with (self.folder / "lock").open("a+") as lock:
             try:
                 # The system gives it back however the process ends.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 hint = "Wait for it, or choose another name."
                 raise InvalidInput(f"another process is running the study {name!r}.", where=str(self.folder), hint=hint) from error
+            # For whoever wants to stop it. Not before the lock is held: another's number would be lost.
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
             yield
 
 

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from wichtel.domain import NotFound, did_you_mean
+from wichtel.domain import (
+    Algorithm,
+    Expectation,
+    IllegalTransition,
+    InvalidInput,
+    NotFound,
+    Study,
+    StudyState,
+    SystemFault,
+    did_you_mean,
+)
 from wichtel.store import Database
 from wichtel.tuning.home import KEPT, Home, url_in
 from wichtel.tuning.result import StudyResult
+from wichtel.tuning.trackers import Tracker
 
 
 def kept_studies() -> list[str]:
@@ -39,6 +52,114 @@ def load_study(name: str, store: str | None = None) -> StudyResult:
             names = [s.spec.name for s in tx.studies.list()]
             raise NotFound(f"there is no study {name!r}.", where=db.url, hint=did_you_mean(name, names))
         return StudyResult(study=study, trials=tx.trials.of_study(study.spec.id), home=home)
+
+
+def resume_study(
+    name: str,
+    store: str | None = None,
+    *,
+    trials: int | None = None,
+    workers: int | None = None,
+    max_seconds: float | None = None,
+    engine: str = "local",
+    progress: str | bool | None = None,
+    trackers: Sequence[str | Algorithm | Tracker] = (),
+) -> StudyResult:
+    """Go on with a kept study as it was begun: with the function that is kept with it, unless that has changed on the disk since.
+
+    Args:
+        name: What `tune` was given.
+        store: Likewise.
+        trials: So many in all; as many as before by default. More go on with a study that has ended.
+        workers: So many at once; as before by default.
+        max_seconds: A new limit; as before by default.
+        engine: As in `tune`.
+        progress: As in `tune`.
+        trackers: As in `tune`; which there were is not kept.
+
+    Raises:
+        NotFound: there is no study of that name.
+        UserError: its function cannot be loaded any more, its searcher was an object, or it was not begun by `tune`.
+    """
+    from wichtel.tuning.function import ENTRY, fetch
+    from wichtel.tuning.tuner import tune
+
+    found = load_study(name, store)
+    spec = found.spec
+    if spec.entry != ENTRY or "function" not in spec.payload or found.home is None:
+        raise InvalidInput("its function is not kept with it.", where=f"study {name!r}", hint="Call tune with the function and this name.")
+    sent = fetch(spec.payload["function"], found.home.artifacts)
+    return tune(
+        sent.function,
+        spec.space,
+        maximize=[o.metric for o in spec.objectives if o.better is Expectation.LARGER],
+        minimize=[o.metric for o in spec.objectives if o.better is Expectation.SMALLER],
+        trials=trials or spec.trials,
+        workers=workers or spec.workers,
+        searcher=spec.searcher,
+        pruner=spec.pruner,
+        constraints=spec.constraints,
+        terminators=spec.terminators,
+        max_seconds=max_seconds or spec.max_seconds,
+        max_cost=spec.max_cost,
+        cost_metric=spec.cost_metric,
+        folds=spec.folds,
+        repeats=spec.repeats,
+        meta=spec.meta,
+        model=sent.model,
+        data=sent.data,
+        seed=spec.seed,
+        engine=engine,
+        name=name,
+        store=store,
+        timeout_seconds=spec.timeout_seconds,
+        enqueue=spec.enqueued,
+        progress=progress,
+        trackers=trackers,
+    )
+
+
+def stop_study(name: str, *, seconds: float = 30.0) -> Study:
+    """Have the process that runs a kept study stop, as ctrl-C would: trials at work are given up, and the study can be resumed.
+
+    Args:
+        name: What `tune` was given.
+        seconds: How long to wait for it.
+
+    Raises:
+        NotFound: there is no study of that name.
+        IllegalTransition: nobody runs it on this machine.
+        SystemFault: it does not stop in time.
+    """
+    home = home_of(name)
+    process = runner_of(home)
+    if process is None:
+        raise IllegalTransition("nobody runs it.", where=f"study {name!r}", hint="A study that runs elsewhere is stopped there.")
+    os.kill(process, signal.SIGINT)
+    deadline = time.monotonic() + seconds
+    while runner_of(home) == process:
+        if time.monotonic() > deadline:
+            raise SystemFault(f"process {process} has not stopped after {seconds:g} s.", where=f"study {name!r}")
+        time.sleep(0.05)
+    return load_study(name).study
+
+
+def cancel_study(name: str) -> Study:
+    """End a kept study before its time: what runs is stopped, and its state is CANCELED.
+
+    Raises:
+        NotFound: there is no study of that name.
+        IllegalTransition: it has ended.
+    """
+    home = home_of(name)
+    if runner_of(home) is not None:
+        stop_study(name)
+    with home.locked(name), opened(home) as db, db.transaction() as tx:
+        study = tx.studies.by_name(name)
+        if study is None or study.state.ended:
+            raise IllegalTransition("it has ended.", where=f"study {name!r}")
+        tx.studies.set_state(study.spec.id, StudyState.CANCELED, "it was canceled")
+    return load_study(name).study
 
 
 def home_of(name: str, store: str | None = None) -> Home:
@@ -73,8 +194,7 @@ def runner_of(home: Home) -> int | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            process = int(lock.read().split()[0])
-            return process if process != os.getpid() else None
+            return int(lock.read().split()[0])
     return None
 
 
