@@ -272,8 +272,13 @@ class Curves:
     def _average_column(self, step: int) -> _Column:
         column = self._averages.get(step)
         if column is None:
-            come = (_whole(p.average(step) for p in parts) for parts in self._curves.values() if parts[0].last >= step)
-            column = self._averages[step] = self._make_column(point for point in come if point is not None)
+            come = []
+            for parts in self._curves.values():
+                steps = parts[0].steps
+                if steps[0] <= step <= steps[-1]:
+                    n = bisect_right(steps, step)
+                    come.append(tuple([p.totals[n - 1] / n for p in parts]))
+            column = self._averages[step] = self._make_column(come)
             insort(self._average_steps, step)
         for trial in self._ended[self._seen.get(step, 0) :]:
             parts = self._curves[trial]
@@ -289,9 +294,13 @@ class Curves:
             insort(self._reached_steps, step)
         column = columns.get(among)
         if column is None:
-            group = (parts for trial, parts in self._curves.items() if among is None or among(trial))
-            come = (_whole(p.reached(step) for p in parts) for parts in group)
-            column = columns[among] = self._make_column(point for point in come if point is not None)
+            come = []
+            for trial, parts in self._curves.items():
+                steps = parts[0].steps
+                if step <= steps[-1] and (among is None or among(trial)):
+                    i = bisect_left(steps, step)
+                    come.append(tuple([p.losses[i] for p in parts]))
+            column = columns[among] = self._make_column(come)
         return column
 
 

@@ -24,10 +24,11 @@ class Fronts:
     """
 
     def __init__(self, points: Iterable[Point] = ()) -> None:
-        self._ranks: dict[Point, int] = {}
         self._times: dict[Point, int] = {}
         self._sizes: list[int] = []
         self._fronts: list[_Front] = []
+        #: Whether a point stands there more than once.
+        self._repeated = False
         # In this order no point dominates one that is there already, so that none has to move.
         for point in sorted(points):
             self.add(point)
@@ -35,26 +36,25 @@ class Fronts:
     def add(self, point: Point) -> None:
         """Add `point`, and move those that it dominates, and that these dominate, to later fronts."""
         k = self.rank(point)
-        if point in self._ranks:
-            self._times[point] += 1
+        times = self._times[point] = self._times.get(point, 0) + 1
+        if times > 1:
+            self._repeated = True
             self._sizes[k] += 1
             return
-        self._times[point] = 1
         moved = [point]
         while moved:
             if k == len(self._fronts):
                 self._fronts.append(_Stairs() if len(point) == 2 else _Cloud())
                 self._sizes.append(0)
             pushed = self._fronts[k].take(moved)
-            self._sizes[k] += sum(map(self._times.__getitem__, moved)) - sum(map(self._times.__getitem__, pushed))
-            self._ranks.update(zip(moved, repeat(k), strict=False))
+            self._sizes[k] += self._count(moved) - self._count(pushed)
             moved, k = pushed, k + 1
+
+    def _count(self, points: list[Point]) -> int:
+        return sum(map(self._times.__getitem__, points)) if self._repeated else len(points)
 
     def rank(self, point: Point) -> int:
         """The front of `point`; of one that was not added, where it would be."""
-        known = self._ranks.get(point)
-        if known is not None:
-            return known
         # What a front dominates, all earlier ones dominate.
         low, high = 0, len(self._fronts)
         while low < high:
@@ -74,7 +74,7 @@ class _Front(Protocol):
     """Different points of which none dominates another."""
 
     def dominates(self, point: Point) -> bool:
-        """Whether one of them dominates `point`, which is not among them."""
+        """Whether one of them dominates `point`."""
         ...
 
     def take(self, points: list[Point]) -> list[Point]:
@@ -91,8 +91,8 @@ class _Stairs:
         self._minus_second: list[float] = []
 
     def dominates(self, point: Point) -> bool:
-        i = bisect_right(self._first, point[0])
-        return i > 0 and -self._minus_second[i - 1] <= point[1]
+        i = bisect_right(self._first, point[0]) - 1
+        return i >= 0 and -self._minus_second[i] <= point[1] and self._points[i] != point
 
     def take(self, points: list[Point]) -> list[Point]:
         start = bisect_left(self._first, points[0][0])
@@ -114,7 +114,7 @@ class _Cloud:
         self._array = np.empty((0, 0))
 
     def dominates(self, point: Point) -> bool:
-        return bool((self._array <= point).all(axis=1).any())
+        return bool(((self._array <= point).all(axis=1) & (self._array < point).any(axis=1)).any())
 
     def take(self, points: list[Point]) -> list[Point]:
         import numpy as np
