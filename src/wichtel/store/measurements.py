@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,15 +21,30 @@ class Measurements(Repository):
 
     def of_run(self, run_id: str) -> list[Measurement]:
         """Its learning curve: in the order of steps, at each step what the latest attempt said."""
-        return self._read(sa.select(measurements).where(measurements.c.run == run_id))
+        return self._read(sa.select(*_COLUMNS).where(measurements.c.run == run_id))
 
     def of_owner(self, prefix: str) -> list[Measurement]:
         """The learning curves of all runs whose owner begins with `prefix`, in the order of runs, then of steps."""
-        query = sa.select(measurements).join(runs, runs.c.id == measurements.c.run).where(begins_with(runs.c.owner, prefix))
+        query = sa.select(*_COLUMNS).join(runs, runs.c.id == measurements.c.run).where(begins_with(runs.c.owner, prefix))
         return self._read(query)
 
+    def curves(self, owner: str) -> Iterator[Measurement]:
+        """The learning curves of all runs of just this owner, in the order in which these were submitted, then of steps."""
+        query = sa.select(*_COLUMNS).join(runs, runs.c.id == measurements.c.run).where(runs.c.owner == owner)
+        return self._latest(query.order_by(runs.c.number, measurements.c.step, measurements.c.attempt))
+
     def _read(self, query: sa.Select[Any]) -> list[Measurement]:
-        ordered = query.order_by(measurements.c.run, measurements.c.step, measurements.c.attempt)
+        return list(self._latest(query.order_by(measurements.c.run, measurements.c.step, measurements.c.attempt)))
+
+    def _latest(self, ordered: sa.Select[Any]) -> Iterator[Measurement]:
         # A later attempt goes back to its checkpoint and repeats some steps: the last row of a step stays.
-        curve = {(row.run, row.step): Measurement(**row._mapping) for row in self.connection.execute(ordered)}
-        return list(curve.values())
+        last: tuple[str, int, int, dict[str, float]] | None = None
+        for run, step, attempt, metrics in self.connection.execute(ordered):
+            if last is not None and (last[1] != step or last[0] != run):
+                yield Measurement(run=last[0], step=last[1], attempt=last[2], metrics=last[3])
+            last = run, step, attempt, metrics
+        if last is not None:
+            yield Measurement(run=last[0], step=last[1], attempt=last[2], metrics=last[3])
+
+
+_COLUMNS = (measurements.c.run, measurements.c.step, measurements.c.attempt, measurements.c.metrics)

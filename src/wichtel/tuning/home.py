@@ -74,7 +74,7 @@ class Home:
         db = Database.open(self.url)
         try:
             with db.read() as tx:
-                for measurement in tx.measurements.of_owner(owner_of(study_id)):
+                for measurement in tx.measurements.curves(owner_of(study_id)):
                     place = place_of(study_id, measurement.run)
                     if place is not None:
                         found.setdefault(place[0], []).append(measurement)

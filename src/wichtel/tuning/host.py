@@ -153,7 +153,7 @@ class StudyHost:
             places = ((run, place_of(spec.id, run)) for run in tx.runs.ids(owner_of(spec.id)))
             left = [run for run, place in places if place is None or place[0] not in written]
             if spec.pruner is not None:
-                measurements = tx.measurements.of_owner(owner_of(spec.id))
+                measurements = list(tx.measurements.curves(owner_of(spec.id)))
             else:
                 measurements = [m for run in left for m in tx.measurements.of_run(run)]
             return trials, tx.runs.many(left), measurements

@@ -106,6 +106,7 @@ class StudyLoop:
             measurements: Of all runs if there is a pruner, else at least of those that have no trial yet; each run's in the order of steps.
             extended: It had ended, and goes on because somebody wished so: what failed so far does not count against it.
         """
+        self._watcher.on_resume(trials)
         with self._lock:
             for trial in trials:
                 self._record.note(trial)
@@ -254,8 +255,10 @@ class StudyLoop:
     def _recall(self, measurements: Iterable[Measurement]) -> None:
         """Hear again what was reported before."""
         ended: dict[int, Active] = {}
+        run, place = "", None
         for m in measurements:
-            place = place_of(self.spec.id, m.run)
+            if m.run != run:
+                run, place = m.run, place_of(self.spec.id, m.run)
             if place is None:
                 continue
             number, evaluation = place

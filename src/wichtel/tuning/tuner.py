@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wichtel.domain import Algorithm, Config, InvalidInput, MetricBound, Space, Study, StudySpec, StudyState, SystemFault, UserError
+from wichtel.domain import Algorithm, Config, InvalidInput, MetricBound, Study, StudySpec, StudyState, SystemFault, Trial, UserError
 from wichtel.tuning import arguments
 from wichtel.tuning.arguments import AnyPruner, AnySearcher, AnyTerminator
 from wichtel.tuning.function import ENTRY, Function, check_function, send
@@ -18,6 +18,7 @@ from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.progress import Progress
 from wichtel.tuning.progress import check_mode as check_progress
 from wichtel.tuning.result import StudyResult
+from wichtel.tuning.spaces import as_space
 from wichtel.tuning.trackers import Tracker, Trackers
 from wichtel.tuning.watcher import Watcher
 
@@ -58,6 +59,7 @@ def tune(
     name: str | None = None,
     store: str | None = None,
     timeout_seconds: float | None = None,
+    max_failed_share: float = 0.5,
     enqueue: Sequence[Config] = (),
     progress: bool | str | None = None,
     trackers: Sequence[str | Algorithm | Tracker] = (),
@@ -82,6 +84,7 @@ def tune(
     Args:
         function: May be defined anywhere, also in a notebook.
         space: Parameter's name → `Float`, `Int`, `Choice`, `Bool`, `Fixed` or a plain value; or a table of such, for a group.
+            Also a ConfigSpace, or Optuna's distributions; see `wichtel.tuning.spaces`.
         maximize: The metric, or metrics, of which larger is better.
         minimize: The metric, or metrics, of which smaller is better. With several objectives, the result is the front of trials than which
             none is better in all.
@@ -109,6 +112,7 @@ def tune(
             One that has ended goes on if it is given more trials, or another `max_seconds`, `max_cost` or `terminators`.
         store: A database to keep it in instead, as ``sqlite:///path`` or ``postgresql://…``.
         timeout_seconds: Limit on one evaluation.
+        max_failed_share: The study is given up when more than this share of its trials (of at least 5) failed; 1 for never.
         enqueue: Configurations to evaluate before the searcher is asked.
         progress: None for a live view on a terminal or in a notebook; True to have lines elsewhere, too; False for silence; or a mode of
             `Progress`.
@@ -125,7 +129,7 @@ def tune(
         >>> abs(study.best_config["x"] - 2) < 0.5
         True
     """
-    space = Space(space)
+    space = as_space(space)
     check_function(function, space, model=model, data=data)
     check_progress(progress)
     chosen, make_searcher = arguments.searcher(searcher)
@@ -153,6 +157,7 @@ def tune(
         meta=dict(meta or {}),
         enqueued=tuple(space.flatten(config) for config in enqueue),
         timeout_seconds=timeout_seconds,
+        max_failed_share=max_failed_share,
     )
     problem = Problem.of(spec)
     task = _Task(
@@ -239,13 +244,10 @@ def _carry(task: _Task, home: Home, db: Database, stack: ExitStack) -> None:
     host = StudyHost(db, controller)
     stack.callback(host.stop)
     with db.read() as tx:
-        before = tx.trials.of_study(spec.id)
         resumed = tx.studies.get(spec.id).started is not None
     shown = Progress(spec, task.progress, getattr(task.searcher, "explanation", ""))
     mirror = Trackers(task.trackers, spec, resumed=resumed)
     with shown, mirror:
-        shown.resume(before)
-        mirror.resume(before)
         loop = host.carry(
             spec,
             searcher=task.searcher,
@@ -263,6 +265,10 @@ def _carry(task: _Task, home: Home, db: Database, stack: ExitStack) -> None:
 
 
 def _watcher(shown: Progress, mirror: Trackers) -> Watcher:
+    def on_resume(trials: Sequence[Trial]) -> None:
+        shown.resume(trials)
+        mirror.resume(trials)
+
     def on_begin(number: int, config: Config) -> None:
         shown.begun(number, config)
         mirror.begun(number, config)
@@ -271,11 +277,11 @@ def _watcher(shown: Progress, mirror: Trackers) -> Watcher:
         shown.measured(number, step, metrics)
         mirror.measured(number, step, metrics)
 
-    def on_trial(trial: Any) -> None:
+    def on_trial(trial: Trial) -> None:
         shown(trial)
         mirror(trial)
 
-    return Watcher(on_begin=on_begin, on_measurement=on_measurement, on_trial=on_trial)
+    return Watcher(on_resume=on_resume, on_begin=on_begin, on_measurement=on_measurement, on_trial=on_trial)
 
 
 def _wait(controller: Controller, loop: StudyLoop) -> None:
