@@ -13,14 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wichtel.client import Client
-    from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
+    from wichtel.domain import Algorithm, Bool, Choice, Fixed, Float, Int, Space, UserError, WichtelError
     from wichtel.fleet import Stopped
     from wichtel.plans import plan, tunable
-    from wichtel.tuning import Reporter, StudyResult, callbacks, check_leaks, meta_features, run_once, tune
+    from wichtel.tuning import (
+        Reporter,
+        StudyResult,
+        ablate,
+        callbacks,
+        check_leaks,
+        compare_searchers,
+        import_optuna,
+        load_study,
+        meta_features,
+        resume_study,
+        run_once,
+        tune,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Algorithm": "domain",
     "Bool": "domain",
     "Choice": "domain",
     "Client": "client",
@@ -33,16 +47,22 @@ _HOMES = {
     "StudyResult": "tuning",
     "UserError": "domain",
     "WichtelError": "domain",
+    "ablate": "tuning",
     "callbacks": "tuning",
     "check_leaks": "tuning",
+    "compare_searchers": "tuning",
+    "import_optuna": "tuning",
+    "load_study": "tuning",
     "meta_features": "tuning",
     "plan": "plans",
-    "tunable": "plans",
+    "resume_study": "tuning",
     "run_once": "tuning",
+    "tunable": "plans",
     "tune": "tuning",
 }
 
 __all__ = [
+    "Algorithm",
     "Bool",
     "Choice",
     "Client",
@@ -56,10 +76,15 @@ __all__ = [
     "UserError",
     "WichtelError",
     "__version__",
+    "ablate",
     "callbacks",
     "check_leaks",
+    "compare_searchers",
+    "import_optuna",
+    "load_study",
     "meta_features",
     "plan",
+    "resume_study",
     "run_once",
     "tunable",
     "tune",

@@ -27,6 +27,7 @@ HEAVY = {
 
 def test_the_public_names():
     assert sorted(wichtel.__all__) == [
+        "Algorithm",
         "Bool",
         "Choice",
         "Client",
@@ -40,8 +41,15 @@ def test_the_public_names():
         "UserError",
         "WichtelError",
         "__version__",
+        "ablate",
         "callbacks",
+        "check_leaks",
+        "compare_searchers",
+        "import_optuna",
+        "load_study",
+        "meta_features",
         "plan",
+        "resume_study",
         "run_once",
         "tunable",
         "tune",

@@ -66,7 +66,7 @@ def test_it_is_given_what_it_asks_for(carry):
 
 def test_what_nobody_says_is_none_or_the_functions_own_default(carry):
     assert carry(lambda x, budget: 0 if budget is None else 1, {"x": 1}).value == {"metrics": {"loss": 0}}
-    assert carry(lambda x, budget=27, fold=5, model=None: budget + fold, {"x": 1}).value == {"metrics": {"loss": 27}}
+    assert carry(lambda x, budget=27, fold=5, model=None: budget + fold, {"x": 1}).value == {"metrics": {"loss": 32}}
     assert carry(lambda x, budget: budget, {"x": 1}, budget=0.5).value == {"metrics": {"loss": 0.5}}
 
 

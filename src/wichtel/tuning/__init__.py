@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wichtel.tuning import callbacks
+    from wichtel.tuning.ablation import ablate
+    from wichtel.tuning.compare import Comparison, compare_searchers
+    from wichtel.tuning.contributions import AblationResult
     from wichtel.tuning.curves import Curve, Curves
+    from wichtel.tuning.exchange import import_optuna
     from wichtel.tuning.function import Reporter, run_once
     from wichtel.tuning.host import StudyHost
+    from wichtel.tuning.kept import kept_studies, load_study, resume_study
     from wichtel.tuning.leaks import Leak, check_leaks
     from wichtel.tuning.loop import StudyLoop
     from wichtel.tuning.metafeatures import meta_features
@@ -30,10 +35,13 @@ if TYPE_CHECKING:
         terminator_names,
     )
     from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.retraining import Retrained, StepChoice
     from wichtel.tuning.selection import Confirmation
     from wichtel.tuning.tuner import tune
 
 _HOMES = {
+    "AblationResult": "contributions",
+    "Comparison": "compare",
     "Confirmation": "selection",
     "Curve": "curves",
     "Curves": "curves",
@@ -43,27 +51,37 @@ _HOMES = {
     "Pruner": "ports",
     "Reporter": "function",
     "Result": "ports",
+    "Retrained": "retraining",
     "Searcher": "ports",
+    "StepChoice": "retraining",
     "StudyHost": "host",
     "StudyLoop": "loop",
     "StudyResult": "result",
     "Suggestion": "ports",
     "Terminator": "ports",
-    "check_algorithms": "registry",
+    "ablate": "ablation",
     "callbacks": "callbacks",
+    "check_algorithms": "registry",
     "check_leaks": "leaks",
+    "compare_searchers": "compare",
+    "import_optuna": "exchange",
+    "kept_studies": "kept",
+    "load_study": "kept",
     "make_pruner": "registry",
     "make_searcher": "registry",
     "make_terminator": "registry",
     "meta_features": "metafeatures",
     "pruner_names": "registry",
+    "resume_study": "kept",
+    "run_once": "function",
     "searcher_names": "registry",
     "terminator_names": "registry",
-    "run_once": "function",
     "tune": "tuner",
 }
 
 __all__ = [
+    "AblationResult",
+    "Comparison",
     "Confirmation",
     "Curve",
     "Curves",
@@ -73,20 +91,28 @@ __all__ = [
     "Pruner",
     "Reporter",
     "Result",
+    "Retrained",
     "Searcher",
+    "StepChoice",
     "StudyHost",
     "StudyLoop",
     "StudyResult",
     "Suggestion",
     "Terminator",
+    "ablate",
     "callbacks",
     "check_algorithms",
     "check_leaks",
+    "compare_searchers",
+    "import_optuna",
+    "kept_studies",
+    "load_study",
     "make_pruner",
     "make_searcher",
     "make_terminator",
     "meta_features",
     "pruner_names",
+    "resume_study",
     "run_once",
     "searcher_names",
     "terminator_names",

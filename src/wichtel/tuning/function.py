@@ -57,8 +57,9 @@ INJECTED: Mapping[str, Callable[[RunContext, Payload], Any]] = {
     "device": lambda context, _: _device(context),
     "trial": lambda _, payload: payload["trial"],
     "budget": lambda _, payload: _budget(payload),
-    "fold": lambda _, payload: payload.get("fold", 0),
-    "folds": lambda _, payload: payload.get("folds", 1),
+    # None where nothing is held out by folds: a trial without them, a confirmation, a retraining on all data.
+    "fold": lambda _, payload: payload["fold"] if payload.get("folds", 1) > 1 else None,
+    "folds": lambda _, payload: payload["folds"] if payload.get("folds", 1) > 1 else None,
     "repeat": lambda _, payload: payload.get("repeat", 0),
     "holdout": lambda _, payload: payload.get("holdout", False),
 }

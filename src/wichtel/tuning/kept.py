@@ -23,6 +23,7 @@ from wichtel.domain import (
 )
 from wichtel.store import Database
 from wichtel.tuning.home import KEPT, Home, url_in
+from wichtel.tuning.reading import read_result
 from wichtel.tuning.result import StudyResult
 from wichtel.tuning.trackers import Tracker
 
@@ -46,12 +47,8 @@ def load_study(name: str, store: str | None = None) -> StudyResult:
         NotFound: there is no study of that name.
     """
     home = home_of(name, store)
-    with opened(home) as db, db.read() as tx:
-        study = tx.studies.by_name(name)
-        if study is None:
-            names = [s.spec.name for s in tx.studies.list()]
-            raise NotFound(f"there is no study {name!r}.", where=db.url, hint=did_you_mean(name, names))
-        return StudyResult(study=study, trials=tx.trials.of_study(study.spec.id), home=home)
+    with opened(home) as db:
+        return read_result(db, name, home)
 
 
 def resume_study(

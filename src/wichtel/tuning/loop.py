@@ -144,7 +144,7 @@ class StudyLoop:
         with self._lock:
             for number, config in enumerate(self.spec.enqueued[: self.spec.trials]):
                 if number >= self._next:
-                    origin = self.spec.origins[number] if number < len(self.spec.origins) else "enqueued"
+                    origin = "".join(self.spec.origins[number : number + 1]) or "enqueued"
                     self._queue(Active(number=number, config=config, origin=origin, evaluations=self.spec.evaluations))
                     self._news.append(begun(self._ready[-1]))
             for active in list(self._active.values()):

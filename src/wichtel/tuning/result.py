@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from wichtel.domain import Config, InvalidInput, Measurement, NotFound, Study, StudySpec, Trial, UserError, did_you_mean
 from wichtel.tuning.ranking import Front, losses_of, ranked, violation_of
+from wichtel.tuning.selection import Confirmation
 
 if TYPE_CHECKING:
     import optuna
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from wichtel.tuning.home import Home
     from wichtel.tuning.plots import Plots
+    from wichtel.tuning.retraining import Retrained, StepChoice
 
 _ROWS = 10
 
@@ -32,6 +34,8 @@ class StudyResult:
     home: Home | None = field(default=None, compare=False)
     #: What the searcher did and why, in words.
     explanation: str = ""
+    #: The winner evaluated anew, if `tune` was told to.
+    confirmation: Confirmation | None = None
     #: What to mind before the best trial is believed, in words.
     warnings: list[str] = field(default_factory=list)
 
@@ -130,6 +134,37 @@ class StudyResult:
             NotFound: there is no such trial, or the study is no longer kept.
         """
         return self.measurements.get(self.trial(trial).number, [])
+
+    def best_step(self, trial: int | Trial | None = None) -> StepChoice:
+        """The step at which a trial, by default the best, did best: with several evaluations, by the mean of their curves.
+
+        Raises:
+            InvalidInput: there are several objectives.
+            NotFound: no step was reported by all evaluations, or the study is no longer kept.
+        """
+        from wichtel.tuning.retraining import best_step
+
+        return best_step(self.spec, self.curves(self.best if trial is None else trial))
+
+    def retrain(self, trial: int | Trial | None = None, *, budget: float | None = None, engine: str = "local") -> Retrained:
+        """Train a trial's configuration, by default the best's, once more, outside any fold: on all data, if the function sees to that.
+
+        Args:
+            trial: Which.
+            budget: How far, for a function that asks for ``budget``: by default what the trial was given, else `best_step` plus one, if
+                the trial was evaluated on folds.
+            engine: As in `tune`.
+
+        Raises:
+            NotFound: there is no such trial, or the study is no longer kept.
+            UserError: the training failed.
+        """
+        from wichtel.tuning.tuner import retrain
+
+        chosen = self.best if trial is None else self.trial(trial)
+        if budget is None and chosen.budget is None and self.spec.folds > 1:
+            budget = self.best_step(chosen).step + 1
+        return retrain(self, chosen, budget, engine)
 
     def trial(self, number: int | Trial) -> Trial:
         """The trial of that number.
@@ -257,6 +292,8 @@ class StudyResult:
             for t in self.leaders()
         ]
         title = html.escape(f"Study {self.spec.name}: {self._counts()}; {self.study.reason or self.study.state}")
+        if self.confirmation is not None:
+            title += f"<br>{html.escape(str(self.confirmation))}"
         notes = "".join(f"<p>⚠ {html.escape(warning)}</p>" for warning in self.warnings)
         return f"<p>{title}</p>{notes}<table><thead><tr>{head}</tr></thead><tbody>{'</tr>'.join(rows)}</tbody></table>"
 

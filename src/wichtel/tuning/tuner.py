@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wichtel.domain import Algorithm, Config, InvalidInput, MetricBound, Study, StudySpec, StudyState, SystemFault, Trial, UserError
+from wichtel.domain import (
+    Algorithm,
+    Config,
+    InvalidInput,
+    MetricBound,
+    NotFound,
+    RunState,
+    Study,
+    StudySpec,
+    StudyState,
+    SystemFault,
+    Trial,
+    UserError,
+)
 from wichtel.tuning import arguments
 from wichtel.tuning.arguments import AnyPruner, AnySearcher, AnyTerminator
 from wichtel.tuning.function import ENTRY, Function, check_function, send
 from wichtel.tuning.home import KEPT, Home
-from wichtel.tuning.log import owner_of
+from wichtel.tuning.log import metrics_in, owner_of
 from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.progress import Progress
 from wichtel.tuning.progress import check_mode as check_progress
+from wichtel.tuning.reading import best_of, read_result, transferred
 from wichtel.tuning.result import StudyResult
+from wichtel.tuning.retraining import Retrained, carry_out, confirmation_runs, retraining_run
 from wichtel.tuning.spaces import as_space
 from wichtel.tuning.trackers import Tracker, Trackers
 from wichtel.tuning.watcher import Watcher
@@ -51,6 +66,8 @@ def tune(
     cost_metric: str = "cost",
     folds: int = 1,
     repeats: int = 1,
+    confirm: int = 0,
+    warm_start: str | Sequence[str] | None = None,
     meta: Mapping[str, float] | None = None,
     model: Any = None,
     data: Any = None,
@@ -103,7 +120,10 @@ def tune(
         folds: Each trial is evaluated this many times, once for each ``fold``; its metrics are the means. The evaluations are runs of their
             own, at the same time if there are workers; they are pruned together.
         repeats: Each of these again so many times, with another ``seed``.
-        meta: Numbers that describe the data set, by which later studies find similar ones.
+        confirm: When the search is over, the winner is evaluated so many times with fresh seeds, and told that this is the ``holdout``.
+        warm_start: The name of an earlier study, or several, whose best configurations are tried first; ``"similar"`` looks for the most
+            similar ones by `meta` and `space`. Each such trial's ``origin`` says where it comes from.
+        meta: Numbers that describe the data set, by which similar studies are found; see `meta_features`.
         model: Given to a function that asks for ``model``: usually a function that makes one.
         data: Given to a function that asks for ``data``: usually a function that makes the data sets.
         seed: Of the search, and of each trial's ``seed``.
@@ -171,7 +191,11 @@ def tune(
         engine=engine,
         progress=progress,
         trackers=trackers,
+        confirm=confirm,
     )
+    if confirm < 0 or (confirm and len(spec.objectives) > 1):
+        what = "there is no one winner among several objectives" if confirm > 0 else f"{confirm} is no number of evaluations"
+        raise InvalidInput(f"{what}.", where="confirm")
     with ExitStack() as stack:
         if store is not None:
             home = Home(store, KEPT.absolute())
@@ -180,7 +204,7 @@ def tune(
             stack.enter_context(home.locked(name))
         else:
             home = Home.temporary()
-        result = _run(task, home, stack)
+        result = _run(task, home, stack, warm_start, store)
     if result.study.state is not StudyState.FINISHED:
         raise _failure(result)
     return result
@@ -200,9 +224,10 @@ class _Task:
     engine: str
     progress: bool | str | None
     trackers: Sequence[str | Algorithm | Tracker]
+    confirm: int
 
 
-def _run(task: _Task, home: Home, stack: ExitStack) -> StudyResult:
+def _run(task: _Task, home: Home, stack: ExitStack, warm_start: str | Sequence[str] | None, store: str | None) -> StudyResult:
     # Here, so that `import wichtel` does not wait for the database.
     from wichtel.store import Artifacts, Database
 
@@ -211,43 +236,92 @@ def _run(task: _Task, home: Home, stack: ExitStack) -> StudyResult:
     with db.read() as tx:
         old = tx.studies.by_name(task.spec.name)
         ended = tx.trials.count(old.spec.id) if old is not None else 0
+    spec = task.spec
     if old is not None:
-        _check_same(old, task.spec)
-    explanation = ""
-    if old is None or _goes_on(old, task.spec, ended):
+        # What it was started from is decided once.
+        spec = replace(spec, enqueued=spec.enqueued if warm_start is None else old.spec.enqueued, origins=old.spec.origins)
+        _check_same(old, spec)
+    elif warm_start is not None:
+        from wichtel.tuning.earlier import warmed
+
+        spec = warmed(spec, warm_start, store)
+    goes_on = old is None or _goes_on(old, spec, ended)
+    if goes_on:
         digest = send(task.function, Artifacts(home.artifacts_url), model=task.model, data=task.data)
-        spec = replace(task.spec, payload={"function": digest, "metric": task.spec.objectives[0].metric})
+        spec = replace(spec, payload={"function": digest, "metric": spec.objectives[0].metric})
         with db.transaction() as tx:
             if not tx.studies.add(spec):
                 tx.studies.renew(spec)
-        _carry(replace(task, spec=spec), home, db, stack)
-        explanation = getattr(task.searcher, "explanation", "")
+    elif old is not None:
+        spec = old.spec
+    explanation = "; ".join(part for part in (getattr(task.searcher, "explanation", ""), transferred(spec)) if part)
+    if goes_on or task.confirm:
+        controller = stack.enter_context(_fleet(db, home, task.engine, spec.workers))
+        if goes_on:
+            _carry(replace(task, spec=spec), db, controller, explanation)
+        _confirm(db, controller, spec, task.confirm)
+    return read_result(db, spec.name, home, explanation)
+
+
+def retrain(result: StudyResult, trial: Trial, budget: float | None, engine: str) -> Retrained:
+    """See `StudyResult.retrain`."""
+    from wichtel.store import Database
+
+    home = result.home
+    if home is None:
+        raise NotFound("it is not kept anywhere.", where=f"study {result.spec.name!r}", hint="Give a study a name to keep it.")
+    with ExitStack() as stack:
+        if home.folder != KEPT.absolute():
+            stack.enter_context(home.locked(result.spec.name))
+        db = Database.open(home.url)
+        stack.callback(db.close)
+        controller = stack.enter_context(_fleet(db, home, engine, 1))
+        (run,) = carry_out(controller, db, [retraining_run(result.spec, trial, budget)])
+    if run.state is not RunState.SUCCEEDED:
+        error = run.error or {}
+        raise UserError(
+            f"the training failed: {error.get('message', run.state)}", where=f"trial {trial.number}", hint=error.get("traceback")
+        )
+    value = run.result if isinstance(run.result, dict) else {}
+    metrics = metrics_in(run.result, result.spec.objectives[0].metric)
+    return Retrained(trial=trial.number, budget=budget, metrics=metrics, artifacts=value.get("artifacts") or {})
+
+
+def _confirm(db: Database, controller: Controller, spec: StudySpec, times: int) -> None:
+    """Evaluate the winner anew, unless that was done."""
     with db.read() as tx:
-        study = tx.studies.by_name(task.spec.name)
-        assert study is not None
-        trials = tx.trials.of_study(study.spec.id)
-    return StudyResult(study=study, trials=trials, home=home, explanation=explanation)
+        ended = tx.studies.get(spec.id).state is StudyState.FINISHED
+        best = best_of(spec, tx.trials.of_study(spec.id)) if ended and times else None
+    if best is not None:
+        carry_out(controller, db, confirmation_runs(spec, best, times))
 
 
-def _carry(task: _Task, home: Home, db: Database, stack: ExitStack) -> None:
+@contextmanager
+def _fleet(db: Database, home: Home, engine: str, workers: int) -> Iterator[Controller]:
+    """A controller of this home's runs."""
     from wichtel.fleet import Controller, FleetSettings, open_engine
+
+    options = {} if engine == "inline" else {"workers": workers}
+    settings = FleetSettings(state_dir=home.folder / "fleet")
+    with Controller(db, open_engine(engine, **options), home.artifacts_url, settings) as controller:
+        if not controller.leading:
+            raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint="Use another store, or none.")
+        yield controller
+
+
+def _carry(task: _Task, db: Database, controller: Controller, explanation: str) -> None:
     from wichtel.tuning.host import StudyHost
 
     spec = task.spec
-    options = {} if task.engine == "inline" else {"workers": spec.workers}
-    controller = Controller(db, open_engine(task.engine, **options), home.artifacts_url, FleetSettings(state_dir=home.folder / "fleet"))
-    stack.callback(controller.stop)
-    controller.start()
-    if not controller.leading:
-        hint = "Use another store, or none."
-        raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint=hint)
-    host = StudyHost(db, controller)
-    stack.callback(host.stop)
     with db.read() as tx:
         resumed = tx.studies.get(spec.id).started is not None
-    shown = Progress(spec, task.progress, getattr(task.searcher, "explanation", ""))
+    shown = Progress(spec, task.progress, explanation)
     mirror = Trackers(task.trackers, spec, resumed=resumed)
-    with shown, mirror:
+    with ExitStack() as stack:
+        host = StudyHost(db, controller)
+        stack.callback(host.stop)
+        stack.enter_context(shown)
+        stack.enter_context(mirror)
         loop = host.carry(
             spec,
             searcher=task.searcher,
