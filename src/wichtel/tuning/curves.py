@@ -177,7 +177,7 @@ class Curves:
         self.objectives = objectives
         self._make_column: type[_Sorted | Fronts] = _Sorted if len(objectives) == 1 else Fronts
         self._curves: dict[int, tuple[_Plain, ...]] = {}
-        self._ended: list[int] = []
+        self._ended = 0
         self._horizon = -1
         self._finals: list[Point] = []
         self._averages: dict[int, _Column] = {}
@@ -185,8 +185,6 @@ class Curves:
         # The steps of the columns, sorted: which of them a report passes.
         self._average_steps: list[int] = []
         self._reached_steps: list[int] = []
-        # How many of the ended trials a column of averages has considered.
-        self._seen: dict[int, int] = {}
 
     def __getitem__(self, trial: int) -> Curve:
         parts = self._curves[trial]
@@ -202,7 +200,7 @@ class Curves:
     @property
     def ended(self) -> int:
         """How many trials that reported at least once have ended."""
-        return len(self._ended)
+        return self._ended
 
     @property
     def horizon(self) -> int:
@@ -255,14 +253,14 @@ class Curves:
         parts = self._curves.get(trial)
         if parts is None:
             return
-        self._ended.append(trial)
+        self._ended += 1
         self._horizon = max(self._horizon, parts[0].last)
         final = tuple(p.losses[-1] for p in parts)
         if math.isfinite(final[0]) and not any(_no_worse(other, final) for other in self._finals):
             self._finals = [other for other in self._finals if not _no_worse(final, other)] + [final]
 
     def averages(self, step: int) -> Sequence[float]:
-        """Ascending: the mean loss up to `step` of each trial that has come to it, and of each that ended before it."""
+        """Ascending: the mean loss up to `step` of each trial that has come to it."""
         return self._average_column(step).ranks()
 
     def reached(self, step: int, among: Among | None = None) -> Sequence[float]:
@@ -280,11 +278,6 @@ class Curves:
                     come.append(tuple([p.totals[n - 1] / n for p in parts]))
             column = self._averages[step] = self._make_column(come)
             insort(self._average_steps, step)
-        for trial in self._ended[self._seen.get(step, 0) :]:
-            parts = self._curves[trial]
-            if parts[0].last < step:
-                column.add(tuple(p.mean for p in parts))
-        self._seen[step] = len(self._ended)
         return column
 
     def _reached_column(self, step: int, among: Among | None) -> _Column:

@@ -6,15 +6,16 @@ from wichtel.tuning.pruners.percentile import Percentile
 
 
 class Median(Percentile):
-    """Stops a trial whose best result so far is worse than what the middle one of the others had on average by the same step.
+    """Stops a trial whose best so far is worse than what the middle one of the others that have come as far had on average by then.
 
     Args:
-        min_trials: Trials that must have ended before any is stopped.
+        min_trials: Trials that must have ended before any is stopped, and others that must have come to a step for one to be stopped there.
         min_steps: No trial is stopped at a step below this.
 
     References:
         Golovin et al., Google Vizier: a service for black-box optimization, KDD 2017, section 3.1.1; the default of 4 trials is that of
-        Meister et al., MAGGY, 2020. Unlike there, running trials that have come as far count among the others.
+        Meister et al., MAGGY, 2020. Here all that have come to the step count, running or ended, and only they: trials that were stopped
+        before would lower the bar for those that come after.
 
     >>> from wichtel.domain import Objective
     >>> from wichtel.tuning.curves import Curves

@@ -11,11 +11,11 @@ from wichtel.tuning.ports import Decision
 
 
 class Percentile:
-    """Stops a trial whose best result so far is worse than a percentile of what the others had on average by the same step.
+    """Stops a trial whose best so far is worse than a percentile of what the others that have come as far had on average by then.
 
     Args:
         percentile: Counted from the best: with 25, a trial goes on if its best so far keeps up with the best quarter. In ``(0, 100)``.
-        min_trials: Trials that must have ended before any is stopped.
+        min_trials: Trials that must have ended before any is stopped, and others that must have come to a step for one to be stopped there.
         min_steps: No trial is stopped at a step below this.
 
     References:
@@ -54,8 +54,8 @@ class Percentile:
         own = curve.average(step)
         assert own is not None
         others = len(averages) - 1
-        if others < 1:
-            return Decision(False, f"no other trial has come to step {step}")
+        if others < self._min_trials:
+            return Decision(False, f"fewer than {self._min_trials} others have come to step {step}")
         bar = _quantile_without(averages, bisect_left(averages, own), self._share)
         best, words = curve.best, f"the {self._name}, {curves.words(bar)}, of {others} trials' averages"
         if best > bar:
