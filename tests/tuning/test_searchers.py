@@ -14,7 +14,8 @@ from wichtel.tuning.registry import check_algorithms, make_searcher, searcher_na
 
 
 def test_the_built_in_searchers_are_registered():
-    assert {"random", "grid", "tpe", "cmaes"} <= set(searcher_names())
+    ours = "auto bohb cmaes evolution gp grid hyperband nsga2 pbt random reinforce sobol tpe"
+    assert set(ours.split()) <= set(searcher_names())
 
 
 @pytest.mark.parametrize("name", suite.registered())
@@ -24,7 +25,7 @@ def test_conformance(name, check):
     check(factory)
 
 
-@pytest.mark.parametrize("name", ["random", "tpe", "cmaes"])
+@pytest.mark.parametrize("name", ["random", "tpe", "cmaes", "evolution", "nsga2", "reinforce"])
 @given(seed=st.integers(0, 10**6), cut=st.integers(0, 30), workers=st.integers(1, 5), space=st.sampled_from(sorted(suite.SPACES)))
 @settings(max_examples=15, deadline=None)
 def test_a_resumed_searcher_goes_on_as_the_first_would_have(name, seed, cut, workers, space):
