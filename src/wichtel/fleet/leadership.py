@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -96,6 +95,7 @@ class Leadership:
         holder: str,
         epoch: int,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
         #: Another controller leads: write nothing more.
         self.deposed = False
@@ -104,10 +104,9 @@ class Leadership:
             capacity=engine.capacity,
             settings=settings,
             epoch=epoch,
-            clock=time.monotonic,
+            clock=self._loop.time,
             utc=lambda: datetime.now(UTC),
         )
-        self._loop = asyncio.get_running_loop()
         self._database = database
         self._engine = engine
         self._owners = owners
@@ -307,20 +306,20 @@ class Leadership:
 
     async def _renew(self) -> None:
         """Keep the lease. If that fails for as long as it lasts, somebody else may have it."""
-        renewed = time.monotonic()
+        renewed = self._loop.time()
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
                 token = await asyncio.to_thread(self._acquire)
             except SystemFault as fault:
                 _logger.warning("the lease could not be renewed: %s", fault)
-                if time.monotonic() - renewed < self._settings.lease_seconds:
+                if self._loop.time() - renewed < self._settings.lease_seconds:
                     continue
                 token = None
             if token != self._epoch:
                 self._depose()
                 return
-            renewed = time.monotonic()
+            renewed = self._loop.time()
 
     def _depose(self) -> None:
         if not self.deposed:
