@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import tempfile
 import time
 import warnings
@@ -19,6 +18,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+
+from machine import machine
 
 COLUMNS = 10
 WORKERS = 16
@@ -134,12 +135,6 @@ def busy(trials: int, folder: Path) -> str:
     share = worked / (WORKERS * (last - first))
     slept = sum(SECONDS for start, _ in spans if first <= start < last) / (WORKERS * (last - first))
     return f"{share:.1%} busy, {slept:.1%} asleep in a trial"
-
-
-def machine() -> str:
-    """What this ran on."""
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
-    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.system()}, Python {platform.python_version()}"
 
 
 def main() -> None:

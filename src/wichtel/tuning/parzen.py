@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,13 +29,14 @@ class Parzen:
         columns: The d parameters, all of them active in all observations.
         entries: Observations, ``n x d``, as of `Encoding.encode`; n may be 0.
         weights: Of the observations, ``n``, positive; that of the flat component is 1.
+        width: Of all kernels of numbers, instead of each its own.
 
     References:
         Bergstra et al., Algorithms for hyper-parameter optimization, NIPS 2011 (widths); Watanabe, Tree-structured Parzen estimator:
         understanding its algorithm components, arXiv:2304.11127 (the product kernel, the clip).
     """
 
-    def __init__(self, columns: Sequence[Column], entries: Vector, weights: Vector) -> None:
+    def __init__(self, columns: Sequence[Column], entries: Vector, weights: Vector, *, width: float | None = None) -> None:
         n = len(entries)
         self._columns = columns
         self._numbers = [j for j, c in enumerate(columns) if not c.categorical]
@@ -42,12 +44,16 @@ class Parzen:
         self._cells = [i for i, j in enumerate(self._numbers) if 0 < columns[j].count <= _EXACT]
         smooth = [i for i, j in enumerate(self._numbers) if not 0 < columns[j].count <= _EXACT]
         self._smooth = [self._numbers[i] for i in smooth]
-        self._weights = np.append(weights, 1.0) / (weights.sum() + 1.0)
+        #: Of all components together.
+        self.weight = float(weights.sum()) + 1.0
+        self._weights = np.append(weights, 1.0) / self.weight
         self._means = np.vstack([entries[:, self._numbers], np.full((1, len(self._numbers)), 0.5)])
-        self._widths = np.vstack([_widths(entries[:, self._numbers]), np.ones((1, len(self._numbers)))])
+        found = _widths(entries[:, self._numbers]) if width is None else np.full((n, len(self._numbers)), width)
+        self._widths = np.vstack([found, np.ones((1, len(self._numbers)))])
         self._observed = entries[:, self._choices].astype(np.int64)
         counts = np.array([columns[j].count for j in self._choices], dtype=float)
-        self._other = 1.0 / (n + 1 + counts)
+        # Less sure than the number of observations would allow: an option that had bad luck in its few first trials gets another chance.
+        self._other = 1.0 / (math.sqrt(n + 1) + counts)
         self._same = 1.0 - (counts - 1) * self._other
         self._counts = counts
 
@@ -99,6 +105,11 @@ class Parzen:
         return np.asarray(top + np.log(np.exp(logs - top[:, None]).sum(axis=1)))
 
 
+def narrowest(n: int) -> float:
+    """The least width of a kernel among `n`, as a share of the range."""
+    return max(_NARROWEST, 1.0 / (n + 2))
+
+
 def _widths(means: Vector) -> Vector:
     """For each observation and column, ``n x d``, the width of its kernel."""
     n, d = means.shape
@@ -107,11 +118,15 @@ def _widths(means: Vector) -> Vector:
     order = np.argsort(means, axis=0)
     gaps = np.zeros((n + 1, d))
     gaps[1:-1] = np.diff(np.take_along_axis(means, order, axis=0), axis=0)
-    # Equal observations are one place: all have the width that is right for it. The way to the bounds does not count.
-    at = np.arange(n)[:, None]
-    first = np.maximum.accumulate(np.where(gaps[:-1] > _SAME, at, 0), axis=0)
-    last = np.minimum.accumulate(np.where(gaps[1:] > _SAME, at, n - 1)[::-1], axis=0)[::-1]
-    widths = np.maximum(np.take_along_axis(gaps, first, axis=0), np.take_along_axis(gaps, last + 1, axis=0))
+    # The way to the bounds does not count.
+    before, after = gaps[:-1], gaps[1:]
+    if (gaps[1:-1] <= _SAME).any():
+        # Equal observations are one place: all have the width that is right for it.
+        at = np.arange(n)[:, None]
+        first = np.maximum.accumulate(np.where(before > _SAME, at, 0), axis=0)
+        last = np.minimum.accumulate(np.where(after > _SAME, at, n - 1)[::-1], axis=0)[::-1]
+        before, after = np.take_along_axis(before, first, axis=0), np.take_along_axis(after, last, axis=0)
+    widths = np.maximum(before, after)
     result: Vector = np.empty_like(widths)
-    np.put_along_axis(result, order, np.clip(widths, max(_NARROWEST, 1.0 / (n + 2)), 1.0), axis=0)
+    np.put_along_axis(result, order, np.clip(widths, narrowest(n), 1.0), axis=0)
     return result

@@ -12,14 +12,15 @@ import numpy as np
 from wichtel.domain import Config, InvalidInput, RunState, Space
 from wichtel.tuning.encoding import Column, Encoding, Vector
 from wichtel.tuning.ledger import Ledger
-from wichtel.tuning.observations import Observations
-from wichtel.tuning.parzen import Parzen
+from wichtel.tuning.observations import Observations, Rows
+from wichtel.tuning.parzen import Parzen, narrowest
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
-#: The good ones are a tenth, and at most this many.
+#: This share of the trials is good, and at most so many.
+_GOOD = 0.1
 _MOST_GOOD = 25
 #: The bad ones that are modelled: so many of the latest, and as many spread over those before.
-_LATEST_BAD = 250
+_LATEST_BAD = 100
 #: The latest trials, which count fully; those before count the less the older they are.
 _FULL_WEIGHT = 25
 
@@ -50,6 +51,7 @@ class TPE:
         self._ledger = Ledger(problem.space)
         self._encoding = Encoding(problem.space)
         self._groups = _groups(problem.space, self._encoding)
+        self._models = [_Model(group) for group in self._groups]
         #: By budget; infinity stands for "the function decides".
         self._seen: dict[float, Observations] = {}
 
@@ -82,9 +84,10 @@ class TPE:
                 yield self._problem.space.sample(random)
         numpy_random = np.random.Generator(np.random.PCG64(random.getrandbits(64)))
         pending = np.array([self._encoding.encode(c) for c in self._ledger.running.values()]).reshape(-1, self._encoding.dimensions)
-        models = [_Model(group, seen, pending) for group in self._groups]
+        for model in self._models:
+            model.learn(seen, pending)
         while True:
-            ranked = [model.propose(numpy_random, self._candidates) for model in models]
+            ranked = [model.propose(numpy_random, self._candidates) for model in self._models]
             for i in range(self._candidates):
                 vector = np.full(self._encoding.dimensions, np.nan)
                 for group, points in zip(self._groups, ranked, strict=True):
@@ -116,35 +119,52 @@ def _groups(space: Space, encoding: Encoding) -> list[_Group]:
 class _Model:
     """Where the parameters of `group` are good and where bad."""
 
-    def __init__(self, group: _Group, seen: Observations, pending: Vector) -> None:
+    def __init__(self, group: _Group) -> None:
+        self._group = group
+        self._known: dict[str, tuple[tuple[int, bytes], Parzen]] = {}
+        self._good = self._bad = self._pending = Parzen(group.columns, np.empty((0, len(group.at))), np.empty(0))
+
+    def learn(self, seen: Observations, pending: Vector) -> None:
+        """Take in what was seen, and trials that are running, ``r x d``."""
         rows = seen.order
-        present = ~np.isnan(seen.vectors[:, group.at[0]])
+        present = ~np.isnan(seen.vectors[:, self._group.at[0]])
         rows = rows[present[rows]]
-        count = min(math.ceil(0.1 * len(rows)), _MOST_GOOD)
+        count = min(math.ceil(_GOOD * len(rows)), _MOST_GOOD)
         good, bad = np.sort(rows[:count]), np.sort(rows[count:])
-        weights = _weights(len(bad))
-        if len(bad) > 2 * _LATEST_BAD:
-            older = len(bad) - _LATEST_BAD
-            kept = np.linspace(0, older - 1, _LATEST_BAD).astype(np.int64)
-            kept = np.concatenate([kept, np.arange(older, len(bad))])
-            share = older / _LATEST_BAD
-            bad, weights = bad[kept], weights[kept]
-            weights[:_LATEST_BAD] *= share
-        running = pending[~np.isnan(pending[:, group.at[0]])][:, group.at]
-        self._good = Parzen(group.columns, seen.vectors[good][:, group.at], np.ones(count))
-        self._bad = Parzen(
-            group.columns, np.vstack([seen.vectors[bad][:, group.at], running]), np.concatenate([weights, np.ones(len(running))])
-        )
+        kept, weights = _thinned(len(bad))
+        self._good = self._estimate("good", seen, good, np.ones(count))
+        self._bad = self._estimate("bad", seen, bad[kept], weights)
+        pending = pending[~np.isnan(pending[:, self._group.at[0]])]
+        # They only keep others off their own places: with wide kernels they would drive everything out of a good region.
+        width = narrowest(len(kept) + len(pending))
+        self._pending = Parzen(self._group.columns, pending[:, self._group.at], np.ones(len(pending)), width=width)
+        total = self._bad.weight + self._pending.weight
+        self._shares = np.log(self._bad.weight / total), np.log(self._pending.weight / total)
 
     def propose(self, random: np.random.Generator, size: int) -> Vector:
         """Points where it is good, ``size x d``, those first that are the least bad."""
         points = self._good.sample(random, size)
-        promise = self._good.log_density(points) - self._bad.log_density(points)
+        bad, pending = self._bad.log_density(points) + self._shares[0], self._pending.log_density(points) + self._shares[1]
+        promise = self._good.log_density(points) - np.logaddexp(bad, pending)
         return points[np.argsort(-promise, kind="stable")]
 
+    def _estimate(self, name: str, seen: Observations, rows: Rows, weights: Vector) -> Parzen:
+        """A density of some rows; the last one of that name again if they are the same."""
+        key = id(seen), rows.tobytes()
+        if name not in self._known or self._known[name][0] != key:
+            self._known[name] = key, Parzen(self._group.columns, seen.vectors[rows][:, self._group.at], weights)
+        return self._known[name][1]
 
-def _weights(n: int) -> Vector:
+
+def _thinned(n: int) -> tuple[Rows, Vector]:
+    """Which of `n` rows, oldest first, are modelled, and their weights."""
     weights = np.ones(n)
     if n > _FULL_WEIGHT:
         weights[: n - _FULL_WEIGHT] = np.linspace(1 / n, 1, n - _FULL_WEIGHT)
-    return weights
+    rows = np.arange(n)
+    older = n - _LATEST_BAD
+    if older <= _LATEST_BAD:
+        return rows, weights
+    kept = np.concatenate([np.linspace(0, older - 1, _LATEST_BAD).astype(np.int64), rows[older:]])
+    weights[:older] *= older / _LATEST_BAD
+    return kept, weights[kept]
