@@ -58,7 +58,7 @@ def test_what_tune_takes_on_the_command_line(alone: Any, folder: Path) -> None:
     said = alone(
         *tune("--trials", "6", "--constraint", "size <= 3", "--pruner", "threshold(upper=100.0)", "--terminator", "target(value=-1.0)"),
         *("--enqueue", '{"x": 2.0, "net": {"layers": 1}}', "--meta", "rows=100", "--data", "studied:seven"),
-        *("--tracker", "tensorboard(folder='logs')", "--max-seconds", "600", "--report", "out/report.html", "--json"),
+        *("--tracker", "tensorboard(folder='logs')", "--max-seconds", "600", "--confirm", "2", "--report", "out/report.html", "--json"),
     )
     assert said.data["best"]["config"] == {"x": 2.0, "net.layers": 1}
     assert said.data["best"]["metrics"]["data"] == 7
@@ -66,8 +66,9 @@ def test_what_tune_takes_on_the_command_line(alone: Any, folder: Path) -> None:
     assert spec["constraints"] == [{"metric": "size", "low": None, "high": 3.0}]
     assert spec["pruner"] == {"name": "threshold", "options": {"upper": 100.0}}
     assert spec["meta"] == {"rows": 100.0}
+    assert said.data["confirmation"]["values"] == [0.0, 0.0]
     assert len(list((folder / "logs" / "kept").iterdir())) == 6
-    assert "Plotly.newPlot" in (folder / "out" / "report.html").read_text()
+    assert "with 2 fresh seeds" in (folder / "out" / "report.html").read_text()
     # As in a shell, without --json.
     shown = alone(*tune("--trials", "6", "--constraint", "size <= 3", "--enqueue", '{"x": 2.0, "net": {"layers": 1}}')).out
     assert re.search(r"^best trial +0$", shown, flags=re.M)

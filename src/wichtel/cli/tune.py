@@ -81,11 +81,6 @@ def tune(
         from wichtel.tuning.plots.base import plotly
 
         plotly()
-    later: dict[str, Any] = {}
-    if confirm:
-        later["confirm"] = confirm
-    if warm_start:
-        later["warm_start"] = warm_start
     result = interruptible(
         here,
         name,
@@ -117,7 +112,8 @@ def tune(
             store=store,
             trackers=[algorithm(text, "--tracker") for text in tracker or ()],
             progress=progress_of(here, progress),
-            **later,
+            confirm=confirm,
+            warm_start=warm_start,
         ),
     )
     show(here, result, report=report, quiet=progress == "json")
@@ -158,7 +154,10 @@ def show(here: Here, result: StudyResult, *, report: Path | None = None, quiet: 
             (result.spec.objectives[0].metric, result.best_value),
             ("configuration", "\n".join(f"{parameter} = {value!r}" for parameter, value in best.config.items())),
         ]
-    here.out.fields({"study": result.study, "trials": len(result.trials), "warnings": result.warnings, **found}, fields)
+    if result.confirmation is not None:
+        fields.append(("confirmation", result.confirmation))
+    data = {"study": result.study, "trials": len(result.trials), "warnings": result.warnings, "confirmation": result.confirmation}
+    here.out.fields({**data, **found}, fields)
 
 
 def load(place: str) -> Callable[..., Any]:

@@ -58,6 +58,7 @@ def resume_study(
     trials: int | None = None,
     workers: int | None = None,
     max_seconds: float | None = None,
+    confirm: int = 0,
     engine: str = "local",
     progress: str | bool | None = None,
     trackers: Sequence[str | Algorithm | Tracker] = (),
@@ -70,6 +71,7 @@ def resume_study(
         trials: So many in all; as many as before by default. More go on with a study that has ended.
         workers: So many at once; as before by default.
         max_seconds: A new limit; as before by default.
+        confirm: As in `tune`.
         engine: As in `tune`.
         progress: As in `tune`.
         trackers: As in `tune`; which there were is not kept.
@@ -102,6 +104,7 @@ def resume_study(
         cost_metric=spec.cost_metric,
         folds=spec.folds,
         repeats=spec.repeats,
+        confirm=confirm,
         meta=spec.meta,
         model=sent.model,
         data=sent.data,
@@ -110,6 +113,7 @@ def resume_study(
         name=name,
         store=store,
         timeout_seconds=spec.timeout_seconds,
+        max_failed_share=spec.max_failed_share,
         enqueue=spec.enqueued,
         progress=progress,
         trackers=trackers,

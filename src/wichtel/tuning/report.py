@@ -109,6 +109,8 @@ def _summary(result: StudyResult) -> list[list[str]]:
         rows.append(["best", f"{spec.objectives[0].metric} {best.metrics[spec.objectives[0].metric]:.6g}, trial {best.number}{broken}"])
         rows.append(["its configuration", ", ".join(f"{name} = {text(value)}" for name, value in best.config.items())])
         rows.append(["its other metrics", ", ".join(f"{m} {text(v)}" for m, v in best.metrics.items() if m != spec.objectives[0].metric)])
+    if result.confirmation is not None:
+        rows.append(["confirmation", str(result.confirmation)])
     return [row for row in rows if row[1]]
 
 
