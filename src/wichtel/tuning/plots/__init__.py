@@ -71,3 +71,9 @@ class Plots:
         from wichtel.tuning.plots.timeline import timeline
 
         return timeline(self._result)
+
+    def ablation(self) -> Any:
+        """What each component contributes, if the study is an ablation study; see `wichtel.ablate`."""
+        from wichtel.tuning.plots.ablation import ablation
+
+        return ablation(self._result)
