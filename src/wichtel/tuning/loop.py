@@ -70,6 +70,8 @@ class StudyLoop:
         self._limit = spec.workers + _ahead(spec, learns, ahead)
         # With one worker, a suggestion that waits for all results is worth more than one that is there at once, and is reproducible.
         self._prefetch = _BATCH if not learns else 0 if spec.workers == 1 else max(1, spec.workers // 4)
+        #: Most suggestions to ask for at a time: the first of many must not wait for the last, which takes a learning searcher long.
+        self._batch = max(1, spec.workers // 4) if learns else spec.trials
 
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -412,7 +414,7 @@ class StudyLoop:
             return 0
         if self._exhausted and not self._news:
             return 0
-        return max(0, min(trials + self._prefetch, self.spec.trials - self._next))
+        return max(0, min(trials + self._prefetch, self._batch, self.spec.trials - self._next))
 
     def _task(self) -> tuple[int, list[Result], list[Result]] | None:
         """Wait for something to do: how many suggestions to ask for, what to tell the searcher first, and what the terminators.
