@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from wichtel.domain import Resources, RetryPolicy, Run, RunSpec, RunState, may_move
 from wichtel.fleet import FleetSettings
 from wichtel.fleet.devices import count_gpus
+from wichtel.fleet.effects import Ended, Kill, Launch, Measured, Note, Save, Send
 from wichtel.fleet.messages import Ack, Assign, Cancel, Heartbeat, Hello, Reported, Result
 from wichtel.fleet.room import Room
-from wichtel.fleet.roster import Ended, Kill, Launch, Measured, Note, Roster, Save, Send
+from wichtel.fleet.roster import Roster
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = FleetSettings(retry_seconds=0.1, heartbeat_timeout_seconds=10, cancel_grace_seconds=2)

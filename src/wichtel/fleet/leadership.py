@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
-from wichtel.fleet import paths, roster
+from wichtel.fleet import effects, paths
 from wichtel.fleet.log import LEASE, Log
 from wichtel.fleet.messages import Ack, Assign, ToController, ToWorker, Welcome
 from wichtel.fleet.ports import Engine, Link, Owner
@@ -180,38 +180,38 @@ class Leadership:
             return
         self._acting = True
         try:
-            while effects := self.roster.drain():
-                for effect in effects:
+            while decided := self.roster.drain():
+                for effect in decided:
                     self._carry_out(effect)
         finally:
             self._acting = False
 
-    def _carry_out(self, effect: roster.Effect) -> None:
+    def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
-            case roster.Send(worker, Assign() as message):
+            case effects.Send(worker, Assign() as message):
                 try:
                     self._send(worker, message)
                 except InvalidInput as unfit:
                     self.roster.unfit(worker, unfit)
-            case roster.Send(worker, message):
+            case effects.Send(worker, message):
                 self._send(worker, message)
-            case roster.Save(run):
+            case effects.Save(run):
                 self._log.save(run)
-            case roster.Measured(owner, measurement):
+            case effects.Measured(owner, measurement):
                 self._log.measure(measurement)
                 self.roster.stop(measurement, self._ask(owner, measurement))
-            case roster.Ended(run, worker, clean):
+            case effects.Ended(run, worker, clean):
                 self._log.save(run)
                 if run.state is RunState.CANCELED:
                     self._log.settle(run.spec.id)
                 self._log.after(lambda: self._on_durable(run, worker, clean))
-            case roster.Launch(worker):
+            case effects.Launch(worker):
                 self._launch(worker)
-            case roster.Kill(worker, reason):
+            case effects.Kill(worker, reason):
                 _logger.warning("worker %s is killed: %s", worker, reason)
                 if worker in self._links:
                     self._links[worker].kill()
-            case roster.Note(kind, subject, data):
+            case effects.Note(kind, subject, data):
                 _logger.warning("%s %s: %s", kind, subject, data)
                 self._log.note(kind, subject, data)
 
@@ -337,7 +337,7 @@ class Leadership:
         if not self.deposed:
             self.roster.close()
             for effect in self.roster.drain():
-                if isinstance(effect, roster.Save | roster.Ended):
+                if isinstance(effect, effects.Save | effects.Ended):
                     self._log.save(effect.run)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._log.flush(), 10.0)

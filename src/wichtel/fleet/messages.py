@@ -101,11 +101,11 @@ class Assign(Message, frozen=True, tag=True):
 
 
 class Reply(Message, frozen=True, tag=True):
-    """Controller: answer to a heartbeat that carried measurements; go on if `stop` is None."""
+    """Controller: the answer to measurements that end the run, at its next report. To all others there is none."""
 
     run: str
     attempt: int
-    stop: str | None = None
+    stop: str
 
 
 class Cancel(Message, frozen=True, tag=True):

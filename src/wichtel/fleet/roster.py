@@ -17,7 +17,8 @@ from typing import Any
 
 from wichtel.domain import Measurement, Resources, Run, RunState, UserError, WorkerLost
 from wichtel.fleet import messages
-from wichtel.fleet.messages import Assign, Cancel, Goodbye, Heartbeat, Hello, Reply, Reported, Result, ToController, ToWorker
+from wichtel.fleet.effects import Effect, Ended, Kill, Launch, Measured, Note, Save, Send
+from wichtel.fleet.messages import Assign, Cancel, Goodbye, Heartbeat, Hello, Reply, Reported, Result, ToController
 from wichtel.fleet.queue import Job, Line
 from wichtel.fleet.room import Room
 from wichtel.fleet.settings import FleetSettings
@@ -36,66 +37,6 @@ _QUARANTINE_AFTER = 3
 
 #: A run is given up after this many times its allowed attempts even if it was only dead controllers that cut them short.
 _CUT_SHORT_FACTOR = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """Write the run's new state."""
-
-    run: Run
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Write the run's end; when that is durable, acknowledge it to `worker` (if not empty) and tell the owner."""
-
-    run: Run
-    worker: str
-    #: There are no files of the run to be removed.
-    clean: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Write the measurement and tell the owner, whose answer comes back by `Roster.stop`."""
-
-    owner: str
-    measurement: Measurement
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send the message to the worker."""
-
-    worker: str
-    message: ToWorker
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Start a worker of this name."""
-
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """End the worker by force."""
-
-    worker: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Tell operators."""
-
-    kind: str
-    subject: str
-    data: dict[str, Any]
-
-
-Effect = Save | Ended | Measured | Send | Launch | Kill | Note
 
 
 class SeatState(Enum):
@@ -230,7 +171,7 @@ class Roster:
             return
         if reason is not None and job.stop is None:
             job.stop = reason
-        self._effects.append(Send(job.run.worker, Reply(measurement.run, measurement.attempt, job.stop)))
+            self._effects.append(Send(job.run.worker, Reply(measurement.run, measurement.attempt, reason)))
 
     def durable(self, run: Run) -> None:
         """The run's end is on disk."""

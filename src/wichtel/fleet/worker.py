@@ -100,7 +100,7 @@ class Worker:
             case Assign():
                 self._inbox.put(message)
             case Reply(run, attempt, stop):
-                if stop is not None and context is not None and (context.run_id, context.attempt) == (run, attempt):
+                if context is not None and (context.run_id, context.attempt) == (run, attempt):
                     context.stop(stop)
             case Cancel(run, attempt, reason):
                 if context is not None and (context.run_id, context.attempt) == (run, attempt):
