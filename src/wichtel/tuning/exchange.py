@@ -8,18 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import (
     AlreadyExists,
-    Bool,
-    Choice,
     Config,
     Expectation,
     Fixed,
-    Float,
-    Int,
     InvalidInput,
     Measurement,
     Objective,
@@ -30,9 +25,7 @@ from wichtel.domain import (
     StudySpec,
     StudyState,
     Trial,
-    Value,
 )
-from wichtel.domain.parameter import same
 from wichtel.tuning.ranking import losses_of
 
 if TYPE_CHECKING:
@@ -127,6 +120,7 @@ def _outward(spec: StudySpec, trial: Trial, measured: Sequence[Measurement]) -> 
     import optuna
 
     from wichtel.store import codec
+    from wichtel.tuning.optuna_space import distributions, outward
 
     states = {RunState.SUCCEEDED: optuna.trial.TrialState.COMPLETE, RunState.STOPPED: optuna.trial.TrialState.PRUNED}
     state = states.get(trial.state, optuna.trial.TrialState.FAIL)
@@ -137,8 +131,8 @@ def _outward(spec: StudySpec, trial: Trial, measured: Sequence[Measurement]) -> 
     made = optuna.trial.create_trial(
         state=state,
         values=[trial.metrics[o.metric] for o in spec.objectives] if losses and state != optuna.trial.TrialState.FAIL else None,
-        params={name: shown(spec.space[name], value) for name, value in trial.config.items()},
-        distributions={name: distribution_shown(spec.space[name]) for name in trial.config},
+        params={name: outward(spec.space[name], value) for name, value in trial.config.items()},
+        distributions=distributions(spec.space, trial.config),
         user_attrs={_OURS: codec.to_plain(trial)},
         intermediate_values=_curve(spec, measured, metric),
         constraints={str(bound): bound.violation(trial.metrics) for bound in spec.constraints} or None,
@@ -155,45 +149,6 @@ def _curve(spec: StudySpec, measured: Sequence[Measurement], metric: str) -> dic
         if metric in m.metrics:
             steps.setdefault(m.step, []).append(m.metrics[metric])
     return {step: sum(values) / len(values) for step, values in sorted(steps.items()) if len(values) == spec.evaluations}
-
-
-def distribution_shown(parameter: Parameter) -> optuna.distributions.BaseDistribution:
-    """Optuna's distribution over the values of `shown`, as somebody who uses Optuna would write it."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    match parameter:
-        case Float(low=low, high=high, log=log, step=step):
-            return FloatDistribution(low, high if step is None else _on_grid(parameter, high), log=log, step=step)
-        case Int(low=low, high=high, log=log, step=step):
-            return IntDistribution(low, low + (high - low) // step * step, log=log, step=step)
-    return CategoricalDistribution([shown(parameter, option) for option in parameter.values(1)])
-
-
-def shown(parameter: Parameter, value: Value) -> Any:
-    """A value of ours as Optuna is given it: itself, unless Optuna would take it for another or for none of its own."""
-    if isinstance(parameter, Choice | Bool | Fixed):
-        return repr(value) if _ambiguous(parameter) else value
-    if isinstance(parameter, Float):
-        assert isinstance(value, int | float)
-        return _on_grid(parameter, value) if parameter.step is not None else min(max(float(value), parameter.low), parameter.high)
-    return value
-
-
-def _on_grid(parameter: Float, value: float) -> float:
-    """The nearest step, in decimals, as Optuna counts them."""
-    assert parameter.step is not None
-    steps = math.floor((value - parameter.low) / parameter.step + 0.5 if value < parameter.high else _steps(parameter))
-    return float(Decimal(str(float(parameter.low))) + min(steps, _steps(parameter)) * Decimal(str(float(parameter.step))))
-
-
-def _steps(parameter: Float) -> int:
-    assert parameter.step is not None
-    return math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
-
-
-def _ambiguous(parameter: Parameter) -> bool:
-    options = parameter.values(1)
-    return len(set(options)) < len(options)
 
 
 # Inward
@@ -257,12 +212,9 @@ def _inward(spec: StudySpec, given: optuna.trial.FrozenTrial, number: int) -> Tr
 
 
 def _config(space: Space, params: Mapping[str, Any]) -> Config:
-    config: Config = {}
-    for name, value in params.items():
-        config[name] = value
-        if name in space and isinstance(space[name], Choice | Bool | Fixed):
-            options = space[name].values(1)
-            config[name] = next((o for o in options if same(o, value) or (_ambiguous(space[name]) and repr(o) == value)), value)
+    from wichtel.tuning.optuna_space import inward
+
+    config: Config = {name: inward(space[name], value) if name in space else value for name, value in params.items()}
     for name, parameter in space.items():
         # Optuna knows nothing of what does not vary.
         if isinstance(parameter, Fixed) and name not in config and space.is_active(name, config):

@@ -42,19 +42,17 @@ def outward(parameter: Parameter, value: Value) -> Value:
 
 
 def inward(parameter: Parameter, value: Value) -> Value:
-    """Our value for Optuna's."""
-    match parameter:
-        case Float():
-            assert isinstance(value, int | float)
-            if parameter.step is not None:
-                value = parameter.low + round((value - parameter.low) / parameter.step) * parameter.step
-            return min(max(float(value), parameter.low), parameter.high)
-        case Int():
-            assert isinstance(value, int | float)
-            return int(value)
+    """Our value for Optuna's; one that is none of the parameter's is returned as it is, for `Space.check` to judge."""
+    if isinstance(parameter, Float | Int):
+        if isinstance(parameter, Float) and parameter.step is not None and isinstance(value, int | float):
+            # To the last digit what it is here.
+            k = round((value - parameter.low) / parameter.step)
+            ours = min(parameter.low + k * parameter.step, parameter.high)
+            return ours if 0 <= k <= _steps(parameter) and abs(value - ours) < 1e-6 * parameter.step else value
+        return value
     options = parameter.values(1)
     if _ambiguous(parameter):
-        return next(option for option in options if repr(option) == value)
+        return next((option for option in options if repr(option) == value or same(option, value)), value)
     return next((option for option in options if same(option, value)), value)
 
 

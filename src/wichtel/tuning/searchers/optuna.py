@@ -108,7 +108,8 @@ class OptunaSearcher:
                 changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
                 # Optuna computes steps in its own way, and samplers learn from the last digit, too.
                 params = {name: value for name, value in trial.params.items() if value != self._outward(config)[name]}
-                return config, trial, {"trial": notes, "study": _plain(changed), "params": params, "wasted": wasted}
+                memory = {"trial": notes, "study": _plain(changed), "params": params, "wasted": wasted}
+                return config, trial, {key: value for key, value in memory.items() if value or key == "trial"}
             wasted.append(notes)
             self._tell(trial, state=TrialState.FAIL)
         left = self._ledger.fresh(lambda: self._problem.space.sample(random), random)
