@@ -162,10 +162,13 @@ def started(trials: int) -> subprocess.Popen[str]:
         text=True,
     )
     assert process.stderr is not None
+    said = []
     for line in iter(process.stderr.readline, ""):
+        said.append(line)
         if line.startswith("trial 0"):
             return process
-    raise AssertionError(process.communicate())
+    process.communicate()
+    raise AssertionError("".join(said))
 
 
 def test_a_study_is_stopped_from_elsewhere_and_gone_on_with(alone: Any, folder: Path) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,15 +30,16 @@ TRACKER = typer.Option("--tracker", help="As in `wichtel tune`; may be given aga
 @command(app, "list")
 def list_(here: Here) -> None:
     """All studies, the newest first: those kept here, and those of the service if there is one."""
+    from wichtel.domain import NotFound
     from wichtel.store import codec
-    from wichtel.tuning.kept import kept_studies, load_study, runner_of
+    from wichtel.tuning.kept import kept_studies, kept_study
 
     found: list[tuple[str, Study, int]] = []
-    if here.url is None:
-        for name in kept_studies():
-            result = load_study(name)
-            process = runner_of(result.home) if result.home is not None else None
-            found.append((f"here, process {process}" if process is not None else "here", result.study, len(result.trials)))
+    for name in kept_studies() if here.url is None else ():
+        # One that is just being made has no row yet.
+        with suppress(NotFound):
+            kept = kept_study(name)
+            found.append(("here" if kept.process is None else f"here, process {kept.process}", kept.study, kept.trials))
     with _service(here) as client:
         if client is not None:
             found += [("service", s, s.spec.trials) for s in client.studies.list()]

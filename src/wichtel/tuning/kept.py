@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -34,6 +35,31 @@ def kept_studies() -> list[str]:
     found = [place for place in folder.iterdir() if (place / "study.db").exists()] if folder.is_dir() else []
     found.sort(key=lambda place: (-_changed(place), place.name))
     return [unquote(place.name) for place in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A study that is kept under its name."""
+
+    study: Study
+    #: How many of its trials have ended.
+    trials: int
+    #: The process on this machine that runs it, if one does.
+    process: int | None
+
+
+def kept_study(name: str) -> Kept:
+    """How a study stands, without its trials.
+
+    Raises:
+        NotFound: there is no study of that name.
+    """
+    home = home_of(name)
+    with opened(home) as db, db.read() as tx:
+        study = tx.studies.by_name(name)
+        if study is None:
+            raise NotFound("there is no study in it.", where=str(home.folder))
+        return Kept(study=study, trials=tx.trials.count(study.spec.id), process=runner_of(home))
 
 
 def load_study(name: str, store: str | None = None) -> StudyResult:

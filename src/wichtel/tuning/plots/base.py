@@ -12,6 +12,8 @@ from wichtel.domain.parameter import same
 from wichtel.tuning.ranking import losses_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wichtel.tuning.result import StudyResult
 
 T = TypeVar("T")
@@ -81,8 +83,15 @@ def hover(trial: Trial) -> str:
 def hovers(trials: Sequence[Trial], all_trials: int) -> dict[str, Any]:
     """The arguments of a trace that make it say `hover` of each point; only its number where there are too many."""
     if all_trials > WORDY:
-        return {"customdata": [t.number for t in trials], "hovertemplate": "trial %{customdata}<extra></extra>"}
+        return {"customdata": numbers([t.number for t in trials]), "hovertemplate": "trial %{customdata}<extra></extra>"}
     return {"text": [hover(t) for t in trials], "hoverinfo": "text"}
+
+
+def numbers(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Many values as an array: Plotly copies a list item by item, several times."""
+    import numpy as np
+
+    return np.asarray(values)
 
 
 def text(value: Value) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import InvalidInput, NotFound, Trial
 from wichtel.tuning.importance import importance
-from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, foremost, hovers, objective_of, plotly, scored, searched
+from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, foremost, hovers, numbers, objective_of, plotly, scored, searched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +41,8 @@ def contour(result: StudyResult, x: str | None = None, y: str | None = None, met
         figure.add_trace(go.Heatmap(x=cells[0], y=cells[1], z=cells[2], **look))
     figure.add_trace(
         go.Scattergl(
-            x=[horizontal.place(t.config[across]) for t in trials],
-            y=[vertical.place(t.config[up]) for t in trials],
+            x=numbers([horizontal.place(t.config[across]) for t in trials]),
+            y=numbers([vertical.place(t.config[up]) for t in trials]),
             mode="markers",
             marker={"color": "black", "size": 5, "line": {"color": "white", "width": 1}},
             showlegend=False,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import Objective, Trial
-from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, plotly, scored, word_of
+from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, numbers, plotly, scored, word_of
 from wichtel.tuning.ranking import tier_of, violation_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def history(result: StudyResult) -> Any:
         for (word, broken), members in groups.items():
             figure.add_trace(
                 go.Scattergl(
-                    x=[t.number for t in members],
-                    y=[t.metrics[objective.metric] for t in members],
+                    x=numbers([t.number for t in members]),
+                    y=numbers([t.metrics[objective.metric] for t in members]),
                     mode="markers",
                     name=f"{word}, breaks a constraint" if broken else word,
                     legendgroup=f"{word} {broken}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import InvalidInput, Trial
-from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, objective_of, plotly, scored
+from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, numbers, objective_of, plotly, scored
 from wichtel.tuning.ranking import violation_of
 
 if TYPE_CHECKING:
@@ -47,5 +47,5 @@ def pareto(result: StudyResult, objectives: Sequence[str] = ()) -> Any:
     return finish(figure, f"Front of {result.spec.name}: {len(best)} of {len(trials)} trials", height=550)
 
 
-def _places(trials: list[Trial], metrics: list[str]) -> dict[str, list[float]]:
-    return {axis: [t.metrics[m] for t in trials] for axis, m in zip("xyz", metrics, strict=False)}
+def _places(trials: list[Trial], metrics: list[str]) -> dict[str, Any]:
+    return {axis: numbers([t.metrics[m] for t in trials]) for axis, m in zip("xyz", metrics, strict=False)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import NotFound
-from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, hovers, objective_of, plotly, scored, searched
+from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, hovers, numbers, objective_of, plotly, scored, searched
 
 if TYPE_CHECKING:
     from wichtel.tuning.result import StudyResult
@@ -31,7 +31,7 @@ def slice_plot(result: StudyResult, parameters: Sequence[str] = (), metric: str 
         members = [t for t in trials if name in t.config]
         place = {"row": i // columns + 1, "col": i % columns + 1}
         marker = {
-            "color": [t.number for t in members],
+            "color": numbers([t.number for t in members]),
             "colorscale": SCALE,
             "size": 6,
             "opacity": 0.75,
@@ -42,8 +42,8 @@ def slice_plot(result: StudyResult, parameters: Sequence[str] = (), metric: str 
         }
         figure.add_trace(
             go.Scattergl(
-                x=[axis.place(t.config[name]) for t in members],
-                y=[t.metrics[objective.metric] for t in members],
+                x=numbers([axis.place(t.config[name]) for t in members]),
+                y=numbers([t.metrics[objective.metric] for t in members]),
                 mode="markers",
                 marker=marker,
                 showlegend=False,

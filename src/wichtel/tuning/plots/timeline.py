@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import heapq
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import NotFound, Trial
-from wichtel.tuning.plots.base import COLOURS, finish, hover, hovers, plotly, word_of
+from wichtel.tuning.plots.base import COLOURS, finish, hover, hovers, numbers, plotly, word_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wichtel.tuning.result import StudyResult
 
 #: Trials beyond which bars give way to lines, which WebGL draws.
@@ -41,20 +44,23 @@ def timeline(result: StudyResult) -> Any:
             )
             figure.add_trace(bars)
             continue
-        x: list[datetime | None] = []
-        y: list[int | None] = []
-        shown: list[Trial] = []
-        for trial, slot, start, end in members:
-            x += [start, end, None]
-            y += [slot, slot, None]
-            shown += [trial] * 3
+        # With a gap after each.
+        x = [_plain(time) for _, _, start, end in members for time in (start, end, None)]
+        y = [float(slot) if there else math.nan for _, slot, _, _ in members for there in (True, True, False)]
+        shown = [trial for trial, *_ in members for _ in range(3)]
         line = {"color": COLOURS[word], "width": 6}
-        figure.add_trace(go.Scattergl(x=x, y=y, mode="lines", name=word, line=line, **hovers(shown, len(rows))))
+        figure.add_trace(go.Scattergl(x=numbers(x), y=numbers(y), mode="lines", name=word, line=line, **hovers(shown, len(rows))))
     figure.update_xaxes(type="date", title_text="time, UTC")
     figure.update_yaxes(title_text="at once", dtick=1 if max(row[1] for row in rows) < 20 else None, autorange="reversed")
     return finish(
         figure, f"Timeline of {result.spec.name}", barmode="overlay", height=max(350, min(900, 150 + 25 * max(r[1] for r in rows)))
     )
+
+
+def _plain(time: datetime | None) -> np.datetime64:
+    import numpy as np
+
+    return np.datetime64("NaT", "ms") if time is None else np.datetime64(time.replace(tzinfo=None), "ms")
 
 
 def _rows(trials: list[Trial]) -> list[tuple[Trial, int, datetime, datetime]]:
