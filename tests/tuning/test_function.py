@@ -31,13 +31,13 @@ def artifacts(tmp_path):
 def carry(tmp_path, artifacts):
     """Call a function as a worker does that has never seen it; its result."""
 
-    def carry(function, config, *, model=None, data=None, entry=ENTRY, seed=0, **payload):
+    def carry(function, config, *, model=None, data=None, entry=ENTRY, seed=0, devices=(), **payload):
         sent = function if entry == NAMED else send(function, artifacts, model=model, data=data)
         functions._here.clear()
         functions._fetched.clear()
         welcome = Welcome(1.0, 0.1, 1.0, str(tmp_path / "state"), artifacts.location, 1 << 20)
         payload = {"function": sent, "metric": "loss", "config": config, "trial": 7, **payload}
-        return Carrier().carry(Context(Assign("s/7", 1, 1, entry, payload, seed), welcome, lambda: None))
+        return Carrier().carry(Context(Assign("s/7", 1, 1, entry, payload, seed, devices=list(devices)), welcome, lambda: None))
 
     return carry
 
@@ -68,6 +68,10 @@ def test_what_nobody_says_is_none_or_the_functions_own_default(carry):
     assert carry(lambda x, budget: 0 if budget is None else 1, {"x": 1}).value == {"metrics": {"loss": 0}}
     assert carry(lambda x, budget=27, fold=5, model=None: budget + fold, {"x": 1}).value == {"metrics": {"loss": 32}}
     assert carry(lambda x, budget: budget, {"x": 1}, budget=0.5).value == {"metrics": {"loss": 0.5}}
+
+
+def test_the_device_is_the_first_of_those_it_was_given(carry):
+    assert carry(lambda x, device: int(device == "cuda:1"), {"x": 1}, devices=[1, 3]).value == {"metrics": {"loss": 1}}
 
 
 def test_a_parameter_of_the_space_wins(carry):

@@ -41,6 +41,7 @@ def ablate(
     engine: str = "local",
     name: str | None = None,
     store: str | None = None,
+    gpus: float = 0.0,
     timeout_seconds: float | None = None,
     progress: bool | str | None = None,
 ) -> AblationResult:
@@ -72,6 +73,7 @@ def ablate(
         engine: As for `tune`.
         name: As for `tune`: kept under this name, and resumed by the same call.
         store: As for `tune`.
+        gpus: Graphics processors of one training, as for `tune`.
         timeout_seconds: Limit on one training.
         progress: As for `tune`.
 
@@ -119,6 +121,7 @@ def ablate(
         engine=engine,
         name=name,
         store=store,
+        gpus=gpus,
         timeout_seconds=timeout_seconds,
         max_failed_share=1.0,
         progress=progress,

@@ -43,8 +43,7 @@ def _budget(payload: Payload) -> float | None:
 
 
 def _device(context: RunContext) -> str:
-    devices = getattr(context, "devices", ())
-    return f"cuda:{devices[0]}" if devices else "cpu"
+    return f"cuda:{context.devices[0]}" if context.devices else "cpu"
 
 
 #: What a function may ask for by a parameter's name, unless its search space has one of that name. What is None here is not given to a

@@ -15,6 +15,7 @@ from wichtel.domain import (
     InvalidInput,
     MetricBound,
     NotFound,
+    Resources,
     RunState,
     Study,
     StudySpec,
@@ -79,6 +80,7 @@ def tune(
     engine: str = "local",
     name: str | None = None,
     store: str | None = None,
+    gpus: float = 0.0,
     timeout_seconds: float | None = None,
     max_failed_share: float = 0.5,
     enqueue: Sequence[Config] = (),
@@ -135,6 +137,7 @@ def tune(
         name: A study with a name is kept under ``./.wichtel``. The same call resumes it after a crash; finished trials are not run again.
             One that has ended goes on if it is given more trials, or another `max_seconds`, `max_cost` or `terminators`.
         store: A database to keep it in instead, as ``sqlite:///path`` or ``postgresql://…``.
+        gpus: Graphics processors of one evaluation, whose first is its ``device``; with 0.5, two evaluations share one.
         timeout_seconds: Limit on one evaluation.
         max_failed_share: The study is given up when more than this share of its trials (of at least 5) failed; 1 for never.
         enqueue: Configurations to evaluate before the searcher is asked.
@@ -180,6 +183,7 @@ def tune(
         seed=seed,
         meta=dict(meta or {}),
         enqueued=tuple(space.flatten(config) for config in enqueue),
+        resources=Resources(gpus=gpus),
         timeout_seconds=timeout_seconds,
         max_failed_share=max_failed_share,
     )
