@@ -60,6 +60,14 @@ def test_a_failed_member_is_replaced_by_one_of_the_best():
     assert replacing.parent in (8, 9)
 
 
+def test_a_smaller_population_goes_on_with_the_members_that_there_are():
+    original = suite.Simulation(_made(), SPACE, workers=8)
+    original.run(20)
+    resumed = _made(population=4)
+    resumed.update(list(original.news()))
+    assert {s.state["member"] for s in resumed.sample(8)} <= set(range(8))
+
+
 def test_when_all_failed_they_begin_anew():
     suggestions = _run(_made(), 20, lambda number, all_: 0, fate=lambda _: RunState.FAILED)
     assert all(s.parent is None and s.budget == 1 for s in suggestions)

@@ -110,7 +110,10 @@ class PBT:
         return 0.0 if last is None else last.budget or 0.0
 
     def _begin(self, suggestion: Suggestion) -> None:
-        self._members[suggestion.state["member"]].running = True
+        at = suggestion.state["member"]
+        # A study that is taken up with fewer workers keeps the members that it had.
+        self._members += [_Member() for _ in range(at + 1 - len(self._members))]
+        self._members[at].running = True
         self._steps.add(self._key(suggestion.config, suggestion.budget, suggestion.parent))
 
     def _key(self, config: Config, budget: float | None, parent: int | None) -> tuple[str, float | None, int | None]:
