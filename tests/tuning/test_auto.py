@@ -21,6 +21,8 @@ NUMBERS = Space({"x": Float(0, 1), "y": Float(0, 1)})
         ("sobol", NUMBERS, {"trials": 30, "workers": 20}),
         ("gp", NUMBERS, {"trials": 50}),
         ("tpe", Space({f"x{i}": Float(0, 1) for i in range(60)}), {"trials": 100}),
+        ("gp", NUMBERS, {"trials": 1000, "objectives": 2, "constraints": 1}),
+        ("tpe", NUMBERS, {"trials": 1000, "workers": 100}),
         ("nsga2", NUMBERS, {"trials": 5000, "objectives": 2}),
     ],
 )
