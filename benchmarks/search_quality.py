@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wichtel.domain import Int, InvalidInput, RunState
-from wichtel.tuning import Problem, Result, Searcher, Suggestion, make_searcher
+from wichtel.domain import Int, RunState
+from wichtel.tuning import Problem, Result, Searcher, Suggestion
 from wichtel.tuning.compare import Contender, average_regret, compare_on
 from wichtel.tuning.tables import STANDARD, BenchTable
 
@@ -91,21 +91,9 @@ def peers() -> dict[str, Callable[[Problem], Searcher]]:
     return found | {"rustuna": Rustuna}
 
 
-def loadable(names: Sequence[str], table: BenchTable) -> dict[str, Contender]:
-    """Those searchers that can be made here; what cannot is said."""
-    from wichtel.domain import Algorithm, Objective, StudySpec
-
-    objective: Objective = table.objective
-    problem = Problem.of(StudySpec(id="s", name="s", entry="s", space=table.space, objectives=(objective,)))
-    found: dict[str, Contender] = {}
-    for name in names:
-        try:
-            make_searcher(Algorithm(name=name), problem)
-        except InvalidInput as error:
-            print(f"left out: {error}", file=sys.stderr)
-        else:
-            found[name] = name
-    return found
+def shown(figure: tuple[float, float]) -> str:
+    """In a column of the table."""
+    return "{:.4f} ± {:.4f}".format(*figure).rjust(17)
 
 
 def machine() -> str:
@@ -130,9 +118,10 @@ def main() -> None:
     options = parser.parse_args()
     names = options.problems.split(",")
     if options.quick:
-        options.seeds, options.trials, names = 3, 50, names[::3]
+        options.seeds, options.trials, names = min(options.seeds, 3), min(options.trials, 50), names[::3]
     tables = [BenchTable(name, ordered=not options.unordered) for name in names]
-    searchers = loadable(options.searchers.split(","), tables[0]) | ({} if options.no_peers else peers())
+    searchers: dict[str, Contender] = {name: name for name in options.searchers.split(",")}
+    searchers |= {} if options.no_peers else peers()
     print(f"machine: {machine()}")
     began = time.monotonic()
     compared = compare_on(
@@ -144,11 +133,15 @@ def main() -> None:
     width = max(map(len, names)) + 1
     print(" " * width + "".join(f"{name:>17}" for name in ranking))
     for c in compared:
-        print(f"{c.problem:<{width}}" + "".join("{:>9.4f} ± {:.4f} ".format(*c.final(name))[:17].rjust(17) for name in ranking))
-    print(f"{'average':<{width}}" + "".join("{:>9.4f} ± {:.4f} ".format(*averages[name])[:17].rjust(17) for name in ranking))
+        print(f"{c.problem:<{width}}" + "".join(shown(c.final(name)) if name in c.values else " " * 17 for name in ranking))
+    print(f"{'average':<{width}}" + "".join(shown(averages[name]) for name in ranking))
+    for name in ranking:
+        missing = [c.problem for c in compared if name not in c.values]
+        if missing:
+            print(f"{name} does not take the space of {', '.join(missing)}; its average is that of the others")
     print(f"({time.monotonic() - began:.0f} s)")
     if options.out is not None:
-        figures = {c.problem: {name: c.final(name) for name in searchers} for c in compared}
+        figures = {c.problem: {name: c.final(name) for name in c.values} for c in compared}
         options.out.write_text(json.dumps(figures | {"average": averages, "machine": machine()}, indent=1))
 
 

@@ -33,20 +33,31 @@ def bench_searchers(
         raise InvalidInput("this compares on this machine.", where="--url")
     names = list(dict.fromkeys(_split(searchers, "--searchers")))
     tables = [BenchTable(name) for name in (bench_names() if problems == "all" else dict.fromkeys(_split(problems, "--problems")))]
-    with _Bar(len(tables) * len(names) * seeds, show=not here.json) as bar:
+    with _Bar(show=not here.json) as bar:
         compared = compare_on(
-            tables, searchers=names, trials=trials, parallel=parallel, seeds=seeds, processes=processes, on_study=bar.advance
+            tables,
+            searchers=names,
+            trials=trials,
+            parallel=parallel,
+            seeds=seeds,
+            processes=processes,
+            on_count=bar.total,
+            on_study=bar.advance,
         )
+    for name in names:
+        missing = [c.problem for c in compared if name not in c.values]
+        if missing:
+            here.out.say(f"{name} does not take the space of {', '.join(missing)}; its average is that of the others.")
     averages = {name: average_regret(compared, name) for name in names}
     ranking = sorted(names, key=lambda name: averages[name][0])
     data = {
         "trials": trials,
         "parallel": parallel,
         "seeds": seeds,
-        "problems": {c.problem: {name: _pair(c.final(name)) for name in ranking} for c in compared},
+        "problems": {c.problem: {name: _pair(c.final(name)) for name in ranking if name in c.values} for c in compared},
         "average": {name: _pair(averages[name]) for name in ranking},
     }
-    rows = [[c.problem, *(_shown(c.final(name)) for name in ranking)] for c in compared]
+    rows = [[c.problem, *(_shown(c.final(name)) if name in c.values else "" for name in ranking)] for c in compared]
     rows.append(["average", *(_shown(averages[name]) for name in ranking)])
     here.out.table(data, ["regret", *ranking], rows)
 
@@ -74,7 +85,7 @@ def _shown(figure: tuple[float, float]) -> str:
 class _Bar:
     """How far it is, on a terminal."""
 
-    def __init__(self, total: int, *, show: bool) -> None:
+    def __init__(self, *, show: bool) -> None:
         self._bar: Any = None
         if show:
             from rich.console import Console
@@ -84,7 +95,11 @@ class _Bar:
             columns = (TextColumn("studies"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             # What is not a terminal gets the table only.
             self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task("", total=None)
+
+    def total(self, studies: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, total=studies)
 
     def advance(self) -> None:
         if self._bar is not None:

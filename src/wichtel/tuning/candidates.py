@@ -45,7 +45,7 @@ class Candidates:
             rows = np.flatnonzero(~np.isnan(vectors[:, i]))
             entries = self._steps(column, vectors[rows, i], random)
             moved = np.repeat(vectors[rows], entries.shape[1], axis=0)
-            changed = ~np.isclose(moved[:, i], entries.ravel(), rtol=0, atol=1e-12)
+            changed = np.abs(moved[:, i] - entries.ravel()) > 1e-12
             moved[:, i] = entries.ravel()
             parts.append(moved[changed])
             origins.append(np.repeat(rows, entries.shape[1])[changed])
@@ -109,7 +109,7 @@ class Candidates:
             conditions = self._conditions[i]
             active = np.full(len(vectors), conditions is not None)
             for parent, entries in conditions or ():
-                active &= np.isclose(vectors[:, parent, None], entries, rtol=0, atol=1e-9).any(axis=1)
+                active &= (np.abs(vectors[:, parent, None] - entries) < 1e-9).any(axis=1)
             vectors[~active, i] = np.nan
             missing = np.flatnonzero(active & np.isnan(vectors[:, i]))
             vectors[missing, i] = column.snap(random.random(len(missing)) * (column.count if column.categorical else 1.0))

@@ -208,12 +208,14 @@ def compare_on(
     parallel: int = 8,
     seeds: int = 20,
     processes: int = 1,
+    on_count: Callable[[int], None] = lambda _: None,
     on_study: Callable[[], None] = lambda: None,
 ) -> list[Comparison]:
-    """`compare_searchers` on several problems at once, such as tables.
+    """`compare_searchers` on several problems at once, such as tables. A searcher that takes some of their spaces is left out at others.
 
     Args:
-        on_study: Called whenever a study has ended; there are ``len(subjects) × len(searchers) × seeds``.
+        on_count: Told how many studies there will be.
+        on_study: Called whenever one has ended.
 
     Raises:
         InvalidInput: see `compare_searchers`.
@@ -224,15 +226,18 @@ def compare_on(
     for count, what in ((trials, "trials"), (parallel, "parallel"), (seeds, "seeds"), (processes, "processes")):
         if count < 1:
             raise InvalidInput(f"{what} is {count}, but must be at least 1.", where="compare_searchers")
-    for subject in subjects:
-        for contender in contenders.values():
-            _searcher(contender, _problem(subject, 0, trials, parallel))
+    fitting = [_fitting(subject, contenders, trials, parallel) for subject in subjects]
+    for name, contender in contenders.items():
+        if not any(name in names for names in fitting):
+            # Once more, for what it says.
+            _searcher(contender, _problem(subjects[0], 0, trials, parallel))
     tasks = [
-        _Task(subject, contender, seed, trials, parallel)
-        for subject in subjects
-        for contender in contenders.values()
+        _Task(subject, contenders[name], seed, trials, parallel)
+        for subject, names in zip(subjects, fitting, strict=True)
+        for name in names
         for seed in range(seeds)
     ]
+    on_count(len(tasks))
     curves: dict[int, list[float]] = {}
     for i, curve in _carry_out(tasks, processes):
         curves[i] = curve
@@ -244,17 +249,17 @@ def compare_on(
             objective=subject.objective,
             trials=trials,
             parallel=parallel,
-            values={name: np.array([next(ordered) for _ in range(seeds)]) for name in contenders},
+            values={name: np.array([next(ordered) for _ in range(seeds)]) for name in names},
             best=subject.best,
             median=subject.median,
         )
-        for subject in subjects
+        for subject, names in zip(subjects, fitting, strict=True)
     ]
 
 
 def average_regret(comparisons: Iterable[Comparison], searcher: str) -> tuple[float, float]:
-    """The mean over problems of the final regret, with its standard error over the seeds (the problems are taken as given)."""
-    finals = [c.final(searcher) for c in comparisons]
+    """The mean of the final regret over the problems that `searcher` took, with its standard error over the seeds (not over problems)."""
+    finals = [c.final(searcher) for c in comparisons if searcher in c.values]
     return sum(mean for mean, _ in finals) / len(finals), math.sqrt(sum(error**2 for _, error in finals)) / len(finals)
 
 
@@ -375,6 +380,19 @@ def _searcher(contender: Contender, problem: Problem) -> Searcher:
     if isinstance(contender, str):
         contender = Algorithm(name=contender)
     return make_searcher(contender, problem) if isinstance(contender, Algorithm) else contender(problem)
+
+
+def _fitting(subject: Subject, contenders: Mapping[str, Contender], trials: int, parallel: int) -> list[str]:
+    """Those that take its space."""
+    problem = _problem(subject, 0, trials, parallel)
+    names = []
+    for name, contender in contenders.items():
+        try:
+            _searcher(contender, problem)
+        except InvalidInput:
+            continue
+        names.append(name)
+    return names
 
 
 def _carry_out(tasks: Sequence[_Task], processes: int) -> Iterator[tuple[int, list[float]]]:

@@ -17,6 +17,7 @@ _SQRT5 = math.sqrt(5.0)
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 #: Added to the diagonal for the sake of the factorisation.
 _JITTER = 1e-8
+_EXACT = 1e-6
 #: Logarithm of the median, and spread, of the log-normal priors: of a length (for one parameter), of the variances of function and noise.
 _LENGTH_PRIOR = (0.0, 1.0)
 _SCALE_PRIOR = (0.0, 0.5)
@@ -142,7 +143,8 @@ class Posterior:
         self._all = np.vstack([self._points, pending / self._divisors]) if len(pending) else self._points
         if len(pending):
             kernel = self._kernel(self._all, self._all)
-            kernel[np.diag_indices_from(kernel)] += noise
+            # As if pending ones were free of noise: a noisy result is worth a second look once it is there, and not before.
+            kernel[np.diag_indices_from(kernel)] += np.repeat([noise, _EXACT], [len(features), len(pending)])
         self._factor = np.linalg.cholesky(kernel)
 
     def mean(self, features: Array) -> Array:

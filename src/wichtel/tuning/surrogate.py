@@ -89,8 +89,14 @@ class Surrogate:
         vectors = np.array(self._vectors)[rows]
         means = posterior.mean(self.features(vectors))
         allowed = self._allowed(rows)
-        best = float(means[allowed].min())
         chances = [self._chance(i, rows, waiting) for i in range(self._constraints)] if feasible else []
+        best = float(means[allowed].min())
+        if len(waiting):
+            # What a pending trial is believed to bring need not be found again.
+            believed = posterior.mean(waiting)
+            for chance in chances:
+                believed[chance.mean(waiting) > 0] = np.inf
+            best = min(best, float(believed.min()))
 
         def acquisition(candidates: Array) -> Array:
             at = self.features(candidates)

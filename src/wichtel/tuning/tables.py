@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from itertools import product
@@ -89,7 +90,10 @@ class BenchTable(Table):
         known = _sources()
         if name not in known:
             raise InvalidInput(f"there is no table {name!r}.", where="problems", hint=did_you_mean(name, known))
-        source = known[name](name)
+        with warnings.catch_warnings():
+            # It leaves its file open.
+            warnings.simplefilter("ignore", ResourceWarning)
+            source = known[name](name)
         metric = source.metric_names[0]
         better = Expectation.LARGER if source.directions[metric] == "maximize" else Expectation.SMALLER
         grids: dict[str, list[Value]] = source.search_space

@@ -8,6 +8,7 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput, RunState
+from wichtel.tuning.blas import one_thread
 from wichtel.tuning.candidates import Candidates, sobol_points
 from wichtel.tuning.encoding import Encoding, Vector
 from wichtel.tuning.ledger import Ledger
@@ -93,6 +94,7 @@ class GaussianProcess:
         """The candidates with the best acquisition, best first; shape (m, d)."""
         draws = np.random.default_rng(random.getrandbits(64))
         pending = [self._encoding.encode(config) for config in self._ledger.running.values()]
-        acquisition, leaders = self._surrogate.worth(np.array(pending), draws)
-        vectors, _ = self._candidates.search(acquisition, leaders, draws)
+        with one_thread():
+            acquisition, leaders = self._surrogate.worth(np.array(pending), draws)
+            vectors, _ = self._candidates.search(acquisition, leaders, draws)
         return vectors[:_KEPT]

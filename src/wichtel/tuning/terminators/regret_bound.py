@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wichtel.domain import InvalidInput, RunState
+from wichtel.tuning.blas import one_thread
 from wichtel.tuning.candidates import Candidates
 from wichtel.tuning.encoding import Encoding
 from wichtel.tuning.ports import Decision, Problem, Result
@@ -74,7 +75,8 @@ class RegretBound:
         for result in counted:
             surrogate.add(result)
         beta = 0.4 * math.log(self._encoding.dimensions * len(counted) ** 2 * math.pi**2 / (6 * _DELTA))
-        bound, noise = surrogate.regret(self._candidates, math.sqrt(beta), np.random.default_rng(len(counted)))
+        with one_thread():
+            bound, noise = surrogate.regret(self._candidates, math.sqrt(beta), np.random.default_rng(len(counted)))
         metric = self._problem.objectives[0].metric
         enough = noise if self._epsilon is None else self._epsilon
         what = "its noise" if self._epsilon is None else "epsilon"
