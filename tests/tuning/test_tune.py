@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -217,6 +218,120 @@ def test_own_searchers_and_pruners():
 
     study = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=4, engine="inline", searcher=Halving)
     assert [t.config["x"] for t in study.trials] == [0.5, 0.25, 0.125, 0.0625]
+
+
+# What a study may have besides one objective
+
+
+def test_several_objectives_and_constraints():
+    study = wt.tune(
+        lambda x: {"acc": x, "size": 10 * x * x, "latency": 1 - x},
+        {"x": wt.Float(0, 1)},
+        maximize="acc",
+        minimize=["size"],
+        constraints=["latency <= 0.8"],
+        trials=25,
+        engine="inline",
+    )
+    assert [o.metric for o in study.spec.objectives] == ["acc", "size"]
+    assert study.reason == "all 25 trials are done"
+    assert study.explanation
+
+
+def test_folds_are_runs_of_their_own_and_files_come_back(tmp_path):
+    def train(x, fold, folds, repeat, seed, checkpoint_path):
+        file = checkpoint_path / "model.txt"
+        file.write_text(f"{fold} of {folds}, {repeat}")
+        return {"metrics": {"loss": x + fold, "seed": seed}, "artifacts": {"model": file}}
+
+    study = wt.tune(train, {"x": wt.Float(0, 1)}, minimize="loss", trials=3, workers=2, folds=2, repeats=2, searcher="random")
+    for trial in study.trials:
+        x = trial.config["x"]
+        assert trial.samples["loss"] == [x, x + 1, x, x + 1]
+        assert trial.metrics["loss"] == pytest.approx(x + 0.5)
+        assert len(set(trial.samples["seed"])) == 4
+        assert set(trial.artifacts) == {f"{e}/model" for e in range(4)}
+    study.home.artifacts.fetch(study.best.artifacts["3/model"], tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_text() == "1 of 2, 1"
+
+
+def test_a_result_without_a_name_keeps_its_home_as_long_as_somebody_has_it():
+    def train(x, report):
+        for step in range(3):
+            report(step=step, loss=x + step)
+
+    study = wt.tune(train, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, engine="inline", searcher="random")
+    folder, x = study.home.folder, study.trials[1].config["x"]
+    curves = study.home.measurements(study.study.spec.id)
+    assert [(m.step, m.metrics["loss"]) for m in curves[1]] == [(0, x), (1, x + 1), (2, x + 2)]
+    assert folder.is_dir()
+    del study
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_study_ends_by_time_cost_or_terminator():
+    def slow(x):
+        time.sleep(0.05)
+        return {"loss": x, "cost": 2.0}
+
+    space = {"x": wt.Float(0, 1)}
+    timed = wt.tune(slow, space, minimize="loss", workers=2, searcher="random", max_seconds=2.0, trials=10_000)
+    assert timed.reason == "its 2 s are up"
+    assert any(t.state is RunState.SUCCEEDED for t in timed.trials)
+    assert [t.number for t in timed.trials] == list(range(len(timed.trials)))
+    costly = wt.tune(slow, space, minimize="loss", engine="inline", searcher="random", max_cost=7)
+    assert (costly.reason, len(costly.trials)) == ("its trials have cost 8 of 7", 4)
+    stopped = wt.tune(slow, space, minimize="loss", engine="inline", terminators=Algorithm(name="target", options={"value": 10.0}))
+    assert len(stopped.trials) == 1
+    assert "10" in stopped.reason
+
+
+def test_a_study_goes_on_when_it_is_given_more_time():
+    def run(**changes):
+        return wt.tune(lambda x: time.sleep(0.02) or x, {"x": wt.Float(0, 1)}, minimize="loss", engine="inline", name="time", **changes)
+
+    short = run(trials=12, max_cost=None, max_seconds=0.001, searcher="random")
+    assert len(short.trials) < 12
+    whole = run(trials=12, max_seconds=60, searcher="random")
+    assert (len(whole.trials), whole.reason) == (12, "all 12 trials are done")
+
+
+def test_checkpoints_of_parents_are_there_and_gone_in_the_end():
+    class Promote:
+        promotes = True
+
+        def __init__(self, problem):
+            self.next = 0
+
+        def sample(self, n):
+            from wichtel.tuning import Suggestion
+
+            number, self.next = self.next, self.next + 1
+            if number < 2:
+                return [Suggestion(config={"x": number / 4}, budget=1)]
+            return [Suggestion(config={"x": (number - 2) / 4}, budget=3, parent=number - 2)]
+
+        def update(self, results):
+            self.next = max([self.next, *(r.number + 1 for r in results)])
+
+    def train(x, budget, resume, checkpoint_path):
+        state = checkpoint_path / "epochs"
+        done = int(state.read_text()) if resume else 0
+        state.write_text(str(budget))
+        return {"loss": x, "from": done}
+
+    study = wt.tune(train, {"x": wt.Float(0, 1)}, minimize="loss", trials=4, searcher=Promote)
+    assert [t.metrics["from"] for t in study.trials] == [0, 0, 1, 1]
+    assert [(t.budget, t.parent) for t in study.trials] == [(1, None), (1, None), (3, 0), (3, 1)]
+    assert not list((study.home.folder / "fleet").rglob("epochs"))
+
+
+def test_a_sampler_of_optunas():
+    optuna = pytest.importorskip("optuna")
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    study = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=5, engine="inline", searcher=sampler)
+    assert len({t.config["x"] for t in study.trials}) == 5
 
 
 # A study with a name

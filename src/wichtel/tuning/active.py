@@ -8,6 +8,9 @@ from typing import Any
 
 from wichtel.domain import Config, Run, RunState
 
+#: Evaluations of a trial that was stopped are canceled for a reason that begins so: whoever reads their rows knows that it was stopped.
+STOPPED = "its trial was stopped: "
+
 
 @dataclass(slots=True, kw_only=True)
 class Active:
@@ -78,6 +81,19 @@ class Active:
     def failing(self) -> bool:
         """Whether an evaluation ended other than with success, so that the others are of no use."""
         return any(run.state is not RunState.SUCCEEDED for run in self.ended.values())
+
+    @property
+    def fault(self) -> str:
+        """Why its other evaluations are canceled, one of which did not succeed."""
+        for evaluation, run in sorted(self.ended.items()):
+            message = str((run.error or {}).get("message") or "")
+            if run.state is RunState.STOPPED:
+                return STOPPED + message
+            if run.state is RunState.CANCELED:
+                return message
+            if run.state is RunState.FAILED:
+                return f"evaluation {evaluation} of its trial failed"
+        return ""
 
     @property
     def missing(self) -> list[int]:

@@ -67,5 +67,15 @@ class Judges:
         for terminator in self._terminators:
             decision = terminator.decide(self._results)
             if decision.stop:
-                return decision.reason
+                return decision.reason or "its terminator gave no reason"
         return ""
+
+
+def runs_ahead(spec: StudySpec, learns: bool, most: int) -> int:
+    """How many runs are submitted beyond the workers of a study, at most `most`; `learns`: its searcher does."""
+    if spec.max_cost is not None or (spec.workers == 1 and (learns or spec.terminators)):
+        return 0
+    if learns:
+        return min(most, max(1, spec.workers // 4))
+    # A study that ends early cancels what it submitted.
+    return min(most, spec.workers) if spec.terminators or spec.max_seconds is not None else most

@@ -13,11 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wichtel.domain import RunSpec, RunState, StudySpec, Trial
-from wichtel.tuning.active import Active, means_of, samples_of
+from wichtel.tuning.active import STOPPED, Active, means_of, samples_of
 from wichtel.tuning.ports import Result
-
-#: Evaluations of a trial that was stopped are canceled for a reason that begins so: whoever reads their rows knows that it was stopped.
-STOPPED = "its trial was stopped: "
 
 
 def owner_of(study_id: str) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, Trial
 from wichtel.fleet.ports import Stop
-from wichtel.tuning.active import Active
-from wichtel.tuning.budget import Budget, Judges
-from wichtel.tuning.curves import Curves
-from wichtel.tuning.log import STOPPED, active_of, begun, owner_of, place_of, replay, result_of, run_id, run_of
+from wichtel.tuning.active import STOPPED, Active
+from wichtel.tuning.budget import Budget, Judges, runs_ahead
+from wichtel.tuning.log import active_of, begun, owner_of, place_of, replay, result_of, run_id, run_of
 from wichtel.tuning.outbox import Fleet, Item, Outbox
 from wichtel.tuning.ports import Pruner, Result, Searcher, Suggestion, Terminator
+from wichtel.tuning.pruning import Pruning
 from wichtel.tuning.record import Record
 from wichtel.tuning.watcher import Watcher
 
@@ -57,8 +57,7 @@ class StudyLoop:
         self.done = threading.Event()
         self._searcher = searcher
         self._promotes = bool(getattr(searcher, "promotes", False))
-        self._pruner = pruner
-        self._curves = Curves(spec.objectives)
+        self._pruning = Pruning(spec, pruner)
         self._budget = Budget(spec, started or datetime.now(UTC))
         self._record = Record(spec, self._budget)
         self._judges = Judges(terminators)
@@ -67,7 +66,7 @@ class StudyLoop:
         self._watcher = watcher or Watcher()
         self._on_done = on_done
         learns = bool(getattr(searcher, "learns", True))
-        self._limit = spec.workers + _ahead(spec, learns, ahead)
+        self._limit = spec.workers + runs_ahead(spec, learns, ahead)
         # With one worker, a suggestion that waits for all results is worth more than one that is there at once, and is reproducible.
         self._prefetch = _BATCH if not learns else 0 if spec.workers == 1 else max(1, spec.workers // 4)
         #: Most suggestions to ask for at a time: the first of many must not wait for the last, which takes a learning searcher long.
@@ -123,7 +122,7 @@ class StudyLoop:
                     active.ended[place[1]] = run
                 else:
                     active.running.add(place[1])
-            self._recall(measurements)
+            self._pruning.recall(measurements, self._active, self._record)
             # Their ends were heard in this order, if they were.
             for active in sorted(
                 self._active.values(), key=lambda a: max([r.ended or r.created for r in a.ended.values()], default=_NEVER)
@@ -152,7 +151,7 @@ class StudyLoop:
             for active in list(self._active.values()):
                 self._watcher.on_begin(active.number, active.config)
                 if active.failing:
-                    vain += self._give_up(active, _outcome_of(active))
+                    vain += self._give_up(active, active.fault)
                     self._reap(active)
             early, self._early = self._early or [], None
         self._cancel(vain)
@@ -214,20 +213,18 @@ class StudyLoop:
             if means is None:
                 return None
             self._watcher.on_measurement(active.number, measurement.step, means)
-            if not self._draw(active.number, measurement.step, means) or self._pruner is None:
-                return None
             try:
-                decision = self._pruner.decide(self._curves, active.number)
+                reason = self._pruning.reason(active.number, measurement.step, means)
             except Exception as error:  # noqa: BLE001 - as with a searcher: anybody's code
                 _log.exception("the pruner of study %r failed", self.spec.name)
                 self.end(StudyState.FAILED, f"the pruner failed: {type(error).__name__}: {error}")
                 return None
-            if not decision.stop:
+            if not reason:
                 return None
-            active.stopped = decision.reason
-            vain = self._give_up(active, STOPPED + decision.reason)
+            active.stopped = reason
+            vain = self._give_up(active, STOPPED + reason)
         self._cancel([word for word in vain if word[0] != measurement.run])
-        return Stop(decision.reason)
+        return Stop(reason)
 
     def on_end(self, run: Run) -> list[RunSpec]:
         """See `wichtel.fleet.Owner`."""
@@ -245,7 +242,7 @@ class StudyLoop:
             active.ended[place[1]] = run
             self._running -= 1
             if active.failing and not active.given_up:
-                vain = self._give_up(active, _outcome_of(active))
+                vain = self._give_up(active, active.fault)
             self._reap(active)
             self._hand_out()
             self._settle()
@@ -254,41 +251,12 @@ class StudyLoop:
 
     # Inside; the lock is held
 
-    def _recall(self, measurements: Iterable[Measurement]) -> None:
-        """Hear again what was reported before."""
-        ended: dict[int, Active] = {}
-        run, place = "", None
-        for m in measurements:
-            if m.run != run:
-                run, place = m.run, place_of(self.spec.id, m.run)
-            if place is None:
-                continue
-            number, evaluation = place
-            active = self._active.get(number)
-            if active is None:
-                if number not in self._record:
-                    continue
-                if self.spec.evaluations == 1:
-                    self._draw(number, m.step, m.metrics)
-                    continue
-                active = ended.setdefault(number, Active(number=number, config={}, evaluations=self.spec.evaluations))
-            means = active.hear(evaluation, m.step, m.metrics)
-            if means is not None:
-                self._draw(number, m.step, means)
-        for trial in self._record:
-            self._curves.end(trial.number)
-
-    def _draw(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
-        """Add to a trial's curve; whether that says something new about all objectives."""
-        values = [metrics[o.metric] for o in self.spec.objectives if o.metric in metrics]
-        return len(values) == len(self.spec.objectives) and self._curves.add(number, step, values)
-
     def _reap(self, active: Active) -> None:
         """If nothing more is heard of a trial, it has ended."""
         if not active.complete or self._active.pop(active.number, None) is None:
             return
         trial = self._record.end(active)
-        self._curves.end(trial.number)
+        self._pruning.end(trial.number)
         self._write(trial, False)
         self._tell(trial)
         if self._ending is None and (reason := self._record.hopeless):
@@ -490,26 +458,3 @@ class StudyLoop:
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-def _ahead(spec: StudySpec, learns: bool, most: int) -> int:
-    """How many runs are submitted beyond the workers of a study, at most `most`."""
-    if spec.max_cost is not None or (spec.workers == 1 and (learns or spec.terminators)):
-        return 0
-    if learns:
-        return min(most, max(1, spec.workers // 4))
-    # A study that ends early cancels what it submitted.
-    return min(most, spec.workers) if spec.terminators or spec.max_seconds is not None else most
-
-
-def _outcome_of(active: Active) -> str:
-    """Why the other evaluations of a trial are canceled, one of which did not succeed."""
-    for evaluation, run in sorted(active.ended.items()):
-        message = str((run.error or {}).get("message") or "")
-        if run.state is RunState.STOPPED:
-            return STOPPED + message
-        if run.state is RunState.CANCELED:
-            return message
-        if run.state is RunState.FAILED:
-            return f"evaluation {evaluation} of its trial failed"
-    return ""

@@ -1,0 +1,61 @@
+"""A study's learning curves, and the pruner that judges by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wichtel.domain import Measurement, StudySpec
+from wichtel.tuning.active import Active
+from wichtel.tuning.curves import Curves
+from wichtel.tuning.log import place_of
+from wichtel.tuning.ports import Pruner
+from wichtel.tuning.record import Record
+
+
+class Pruning:
+    """Draws the curves and asks the pruner; without a pruner there are no curves."""
+
+    def __init__(self, spec: StudySpec, pruner: Pruner | None) -> None:
+        self._spec = spec
+        self._pruner = pruner
+        self._curves = Curves(spec.objectives)
+
+    def reason(self, trial: int, step: int, metrics: Mapping[str, float]) -> str:
+        """Note what all evaluations of a trial have come to; returns why it is to be stopped, empty if it is not."""
+        if self._pruner is None or not self._draw(trial, step, metrics):
+            return ""
+        decision = self._pruner.decide(self._curves, trial)
+        return (decision.reason or "its pruner gave no reason") if decision.stop else ""
+
+    def end(self, trial: int) -> None:
+        """Note that a trial has ended."""
+        self._curves.end(trial)
+
+    def recall(self, measurements: Iterable[Measurement], active: Mapping[int, Active], record: Record) -> None:
+        """Hear again what trials reported that are under way, or have ended; each run's measurements in the order of steps."""
+        ended: dict[int, Active] = {}
+        run, place = "", None
+        for m in measurements:
+            if m.run != run:
+                run, place = m.run, place_of(self._spec.id, m.run)
+            if place is None:
+                continue
+            number, evaluation = place
+            trial = active.get(number)
+            if trial is None:
+                if self._pruner is None or number not in record:
+                    continue
+                if self._spec.evaluations == 1:
+                    self._draw(number, m.step, m.metrics)
+                    continue
+                trial = ended.setdefault(number, Active(number=number, config={}, evaluations=self._spec.evaluations))
+            means = trial.hear(evaluation, m.step, m.metrics)
+            if means is not None and self._pruner is not None:
+                self._draw(number, m.step, means)
+        for done in record:
+            self._curves.end(done.number)
+
+    def _draw(self, trial: int, step: int, metrics: Mapping[str, float]) -> bool:
+        """Add to a trial's curve; whether that says something new about all objectives."""
+        values = [metrics[o.metric] for o in self._spec.objectives if o.metric in metrics]
+        return len(values) == len(self._spec.objectives) and self._curves.add(trial, step, values)
