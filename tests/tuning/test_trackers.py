@@ -176,3 +176,22 @@ def test_tensorboard_has_one_folder_for_each_trial_also_after_a_crash(tmp_path):
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
     _play(Algorithm(name="tensorboard", options={"folder": str(tmp_path)}), resumed=False)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_study_is_mirrored_while_it_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def train(x, report):
+        for step in range(3):
+            report(step, loss=x + step)
+        return x
+
+    options = {"minimize": "loss", "engine": "inline", "searcher": "random", "name": "mirrored"}
+    for trials, resumed in ((2, False), (3, True)):
+        recorder = Recorder()
+        study = wt.tune(train, {"x": wt.Float(0, 1)}, trials=trials, trackers=[recorder], **options)
+        assert recorder.heard[0] == ("start", "mirrored", resumed)
+        assert recorder.heard[-1] == ("finish", "FINISHED", study.reason)
+        assert [word[1] for word in recorder.heard if word[0] == "end"] == list(range(trials))
+    last = study.trials[-1].config["x"]
+    assert recorder.heard[-6:-1] == [("begin", 2), *(("measure", 2, step, {"loss": last + step}) for step in range(3)), ("end", 2)]
