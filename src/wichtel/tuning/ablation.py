@@ -16,7 +16,7 @@ from typing import Any
 
 from wichtel.domain import Choice, InvalidInput, Space, UserError, did_you_mean, flatten, nest, seed_of
 from wichtel.tuning.contributions import JOINED, NOTHING, PARAMETER, AblationResult
-from wichtel.tuning.function import INJECTED, Function, check_function
+from wichtel.tuning.function import INJECTED, Function, check_function, name_of
 from wichtel.tuning.layers import make_without
 
 _WHERE = "ablate"
@@ -160,7 +160,7 @@ class Ablated:
     ) -> None:
         # So that whoever sends it sees what is inside.
         self.__wrapped__ = function
-        self.__name__ = self.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
+        self.__name__ = self.__qualname__ = name_of(function)
         self._config = dict(config)
         self._parts = dict(parts)
         self._seed = seed

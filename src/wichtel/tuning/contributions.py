@@ -165,7 +165,7 @@ class AblationResult:
         if row.contribution is None:
             return metric, "", "", ""
         interval = f"[{row.interval[0]:+.2g}, {row.interval[1]:+.2g}]" if row.interval else ""
-        word = "" if row.interaction is None else f"interaction {row.interaction:+.2g}"
+        word = "" if row.interaction is None else f"interaction {round(row.interaction, 12):+.2g}"
         return metric, f"{row.contribution:+.4g}", interval, word
 
     def _values(self, trial: Trial) -> list[float]:

@@ -115,7 +115,7 @@ def check_function(function: Function, space: Space | None, *, model: Any = None
     """
     if not callable(function):
         raise InvalidInput(f"{function!r} is not a function.", where="tune")
-    where = f"function {_name(function)!r}"
+    where = f"function {name_of(function)!r}"
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
@@ -165,7 +165,7 @@ def send(function: Function, artifacts: Artifacts, *, model: Any = None, data: A
     """
     import cloudpickle
 
-    where = f"function {_name(function)!r}"
+    where = f"function {name_of(function)!r}"
     sent = Sent(function, model, data)
     try:
         with ExitStack() as stack:
@@ -370,7 +370,8 @@ def _importable(module: ModuleType) -> bool:
     return any(Path(file).absolute() == Path(entry).absolute() / tail for entry in sys.path for tail in tails)
 
 
-def _name(function: Function) -> str:
+def name_of(function: Function) -> str:
+    """What messages call it."""
     while isinstance(function, partial):
         function = function.func
-    return getattr(function, "__qualname__", None) or repr(function)
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
