@@ -368,3 +368,15 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         FleetSettings(poll_seconds=0)
     with pytest.raises(InvalidInput, match="three times"):
         FleetSettings(heartbeat_seconds=11)
+
+
+def test_whoever_leads_leaves_the_interpreter_as_it_was(tmp_path: Path) -> None:
+    before = sys.getswitchinterval()
+    first, other = (Fleet(LocalEngine(1), tmp_path / name) for name in "ab")
+    first.controller.start()
+    other.controller.start()
+    assert sys.getswitchinterval() < before
+    first.controller.stop()
+    assert sys.getswitchinterval() < before
+    other.controller.stop()
+    assert sys.getswitchinterval() == before

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -20,16 +19,13 @@ from typing import Any, TypeVar
 
 from wichtel.domain import RunSpec, SystemFault
 from wichtel.fleet import paths
+from wichtel.fleet.impatience import impatience
 from wichtel.fleet.leadership import Leadership, Owners, settle
 from wichtel.fleet.log import LEASE
 from wichtel.fleet.ports import Engine, Owner
 from wichtel.fleet.roster import SeatState
 from wichtel.fleet.settings import FleetSettings
 from wichtel.store import Database, GroupCommit
-
-#: How long other threads of this process keep the interpreter from the controller's thread, on which workers wait. Python's own 5 ms are
-#: as long as many a trial.
-_SWITCH_SECONDS = 0.0005
 
 T = TypeVar("T")
 
@@ -316,7 +312,7 @@ class Controller:
                 await asyncio.wait_for(self._quit.wait(), self.settings.lease_seconds / 5)
 
     async def _lead(self, epoch: int, quit_: asyncio.Event) -> None:
-        with GroupCommit(self._database) as commit:
+        with GroupCommit(self._database) as commit, impatience:
             leadership = Leadership(
                 database=self._database,
                 commit=commit,
@@ -331,14 +327,11 @@ class Controller:
             leading = asyncio.create_task(leadership.lead())
             quitting = asyncio.create_task(quit_.wait())
             self._settled.set()
-            patience = sys.getswitchinterval()
-            sys.setswitchinterval(min(patience, _SWITCH_SECONDS))
             try:
                 await asyncio.wait({leading, quitting}, return_when=asyncio.FIRST_COMPLETED)
                 leadership.ended.set()
                 await leading
             finally:
-                sys.setswitchinterval(patience)
                 quitting.cancel()
                 self._leadership = None
         if not leadership.deposed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,7 +50,7 @@ def _written(write: Callable[[Any], Any] | None, value: Any) -> Any:
     return value if write is None or value is None else write(value)
 
 
-@cache
+@lru_cache(maxsize=512)
 def prepared(statement: Any, dialect: sa.Dialect, names: tuple[str, ...]) -> Prepared:
-    """`Prepared`, made once for each statement, dialect and set of parameters."""
+    """`Prepared`, made once for each statement, dialect (of which each database has its own) and set of parameters."""
     return Prepared(statement, dialect, names)
