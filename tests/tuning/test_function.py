@@ -268,6 +268,7 @@ def test_functions_by_their_names(carry):
         (lambda optimiser: 1, {"optimizer": {"lr": 1}}, {}, "parameter 'optimiser'.*Did you mean 'optimizer'"),
         (lambda lr: 1, {"optimizer": {"lr": 1}}, {}, "parameter 'lr'"),
         (lambda a, g: 1, {"a": wt.Choice({"y": {"g": {"x": 1}}, "n": {}})}, {}, "'g' has no value when.*Give it a default"),
+        (lambda a, seed=1: 1, {"a": wt.Choice({"y": {"seed": 1}, "n": {}})}, {}, "'seed' under a condition.*Rename"),
         (lambda a: 1, {"a": 1, "a.b": 2}, {}, "'a.b': it stands in a group"),
     ],
 )

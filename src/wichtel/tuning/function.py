@@ -141,6 +141,9 @@ def check_function(function: Function, space: Space | None, *, model: Any = None
                 f"its parameter {name!r} has no value when {condition} does not hold.", where=where, hint="Give it a default."
             )
     for name in groups:
+        if name in INJECTED and not _certain(groups[name]):
+            # A worker sees a configuration without it, and cannot tell that it is the space's.
+            raise InvalidInput(f"the space has {name!r} under a condition, and else it is given.", where=where, hint="Rename it.")
         if name not in names and not takes_any:
             raise InvalidInput(f"the space has {name!r}, which it does not take.", where=where, hint=did_you_mean(name, names))
     for made, what in ((model, "model"), (data, "data")):
