@@ -33,6 +33,8 @@ _AUGMENTED = 0.05
 #: What a violation counts at most, in units of the median one.
 _WORST = 3.0
 _LEADERS = 5
+#: A stopped trial is no better than this share of those that finished.
+_STOPPED = 0.75
 
 
 class Surrogate:
@@ -207,7 +209,7 @@ class Surrogate:
         finished = np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results])
         if finished.any():
             # A pruner stopped it for being among the worse; its last loss, early as it came, must not make it one of the best.
-            table[stopped] = np.maximum(table[stopped], np.median(table[finished], axis=0))
+            table[stopped] = np.maximum(table[stopped], np.quantile(table[finished], _STOPPED, axis=0))
         if width == 1:
             return _filled(table[:, 0])
         scaled = np.column_stack([_in_range(warp(_filled(table[:, i]))) for i in range(width)])
