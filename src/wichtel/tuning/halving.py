@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from wichtel.domain import InvalidInput, RunState
-from wichtel.tuning.pareto import order
+from wichtel.tuning.pareto import Key, order
 from wichtel.tuning.ports import Result
 
 
@@ -31,22 +33,34 @@ class Place:
 
 @dataclass(slots=True)
 class _Rung:
-    #: Of the trials that ended here and were not canceled.
-    results: list[Result] = field(default_factory=list)
     begun: int = 0
     ended: int = 0
+    #: Of those that ended, how many were not canceled.
+    judged: int = 0
     promoted: set[int] = field(default_factory=set)
-    #: Of `results`, those that came through, the best first; None if it has to be found anew.
-    ranking: list[Result] | None = None
+    #: By number, those that came through.
+    finished: dict[int, Result] = field(default_factory=dict)
+    #: Of those, the best first; None if it has to be found anew.
+    ranking: list[tuple[Key, int]] | None = field(default_factory=list)
+
+    def end(self, result: Result) -> None:
+        self.ended += 1
+        self.judged += result.state is not RunState.CANCELED
+        # What a pruner stopped did not come to this budget, and a failure has no checkpoint.
+        if result.state is not RunState.SUCCEEDED or not result.losses:
+            return
+        self.finished[result.number] = result
+        if len(result.losses) > 1:
+            # The fronts may be others now.
+            self.ranking = None
+        elif self.ranking is not None:
+            insort(self.ranking, (order([result])[0], result.number))
 
     def best(self, count: int) -> Result | None:
         """Of the `count` best, the best that was not promoted."""
         if self.ranking is None:
-            # What a pruner stopped did not come to this budget, and a failure has no checkpoint.
-            finished = [r for r in self.results if r.state is RunState.SUCCEEDED and r.losses]
-            keys = order(finished)
-            self.ranking = [finished[i] for i in sorted(range(len(finished)), key=lambda i: (keys[i], finished[i].number))]
-        return next((r for r in self.ranking[:count] if r.number not in self.promoted), None)
+            self.ranking = sorted(zip(order(list(self.finished.values())), self.finished, strict=True))
+        return next((self.finished[n] for _, n in islice(self.ranking, count) if n not in self.promoted), None)
 
 
 class Brackets:
@@ -116,13 +130,8 @@ class Brackets:
 
     def end(self, result: Result) -> None:
         """Note that one ended."""
-        if "bracket" not in result.memory:
-            return
-        rung = self._brackets[result.memory["bracket"]][result.memory["rung"]]
-        rung.ended += 1
-        if result.state is not RunState.CANCELED:
-            rung.results.append(result)
-            rung.ranking = None
+        if "bracket" in result.memory:
+            self._brackets[result.memory["bracket"]][result.memory["rung"]].end(result)
 
     def _bracket(self, kind: int) -> list[_Rung]:
         return [_Rung() for _ in self.budgets[kind:]]
@@ -133,7 +142,7 @@ class Brackets:
     def _next_asynchronous(self, fresh: bool) -> Place | None:
         for b, rungs in enumerate(self._brackets):
             for r in reversed(range(len(rungs) - 1)):
-                best = rungs[r].best(len(rungs[r].results) // self._eta)
+                best = rungs[r].best(rungs[r].judged // self._eta)
                 if best is not None:
                     return self._place(b, r + 1, best)
         at = self._begun % sum(self.sizes)

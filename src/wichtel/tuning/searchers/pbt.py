@@ -28,7 +28,7 @@ class PBT:
     however far they are. For functions that ask for ``budget``, `checkpoint_path` and `resume`.
 
     Args:
-        population: Members; by default a tenth of the study, at least 4 and the number of workers.
+        population: Members; by default a tenth of the study, 4 to 100, and at least as many as there are workers.
         interval: How much budget a member gets before it is compared again.
         quantile: The share of the population that copies, and the share that is copied.
         perturbation: A copied number is multiplied or divided by one more than this,
@@ -51,7 +51,7 @@ class PBT:
         resample: float = 0.25,
     ) -> None:
         where = "searcher 'pbt'"
-        population = max(4, problem.workers, problem.trials // 10) if population is None else population
+        population = max(4, problem.workers, min(problem.trials // 10, 100)) if population is None else population
         if population < 2:
             raise InvalidInput(f"population is {population}, but must be at least 2.", where=where)
         if not (interval > 0 and math.isfinite(interval)):
