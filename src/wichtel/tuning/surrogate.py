@@ -207,7 +207,7 @@ class Surrogate:
             return _filled(total)
         stopped = np.array([r.state is RunState.STOPPED for r in results])
         finished = np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results])
-        if finished.any():
+        if stopped.any() and finished.any():
             # A pruner stopped it for being among the worse; its last loss, early as it came, must not make it one of the best.
             table[stopped] = np.maximum(table[stopped], np.quantile(table[finished], _STOPPED, axis=0))
         if width == 1:

@@ -27,8 +27,8 @@ class GaussianProcess:
     Configurations are compared parameter by parameter, numbers on their own scale and choices by whether they differ, each with a length
     that is learned. Losses are made normal first, so that neither outliers nor their unit matter. Pending trials are believed to come out
     as predicted, which keeps parallel workers apart. A failed trial counts as the worst there was, a stopped one with its last loss, but
-    as no better than three quarters of those that finished. With constraints, each has a process of its own, and the improvement counts only
-    as far as it is probably feasible; while nothing is feasible, the violations are what is made small. Of several objectives each
+    as no better than three quarters of those that finished. With constraints, each has a process of its own, and the improvement counts
+    only as far as it is probably feasible; while nothing is feasible, the violations are what is made small. Of several objectives each
     suggestion minimises another weighting.
 
     An answer takes some ten milliseconds at 100 trials and a hundred at 300; from then on it looks at `points` of them.
