@@ -87,6 +87,17 @@ def test_events_are_all_there_is_on_standard_output(alone: Any, folder: Path) ->
     assert events[-1]["event"] == "finished"
 
 
+def test_every_argument_of_tune_has_an_option() -> None:
+    import inspect
+
+    import wichtel as wt
+    from wichtel.cli.tune import tune as command
+
+    several = {"constraints": "constraint", "terminators": "terminator", "trackers": "tracker"}
+    wanted = {several.get(name, name) for name in inspect.signature(wt.tune).parameters}
+    assert wanted == set(inspect.signature(command).parameters) - {"here", "report"}
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

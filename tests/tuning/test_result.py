@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import wichtel as wt
 from wichtel.domain import InvalidInput, MetricBound, NotFound, Objective, RunState, Study, StudySpec, StudyState, Trial
 from wichtel.tuning import StudyResult
-from wichtel.tuning.kept import kept_studies, load_study
+from wichtel.tuning.kept import kept_studies, load_study, resume_study
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,10 @@ def test_several_objectives_have_a_front_and_no_best():
         study.hypervolume([4.0])
     assert "front of 3" in repr(study)
     assert "<th>score</th>" in study._repr_html_()
+    reader = Reader()
+    reader.feed(study._repr_html_())
+    assert not reader.open
+    assert reader.tags.count("tr") == 1 + 4
 
 
 def test_nothing_feasible_has_no_front_and_the_least_bad_as_best():
@@ -172,6 +177,41 @@ def test_a_kept_study_is_loaded_by_its_name():
     assert len(load_study("stored", "sqlite:///other.db").trials) == 2
     with pytest.raises(NotFound, match="Did you mean 'stored'"):
         load_study("store", "sqlite:///other.db")
+
+
+def test_a_kept_study_goes_on_as_what_it_is():
+    def several(x, scale, fold, repeat, model, data):
+        return {"loss": x, "score": scale, "cost": 1.0, "made": model() + data()}
+
+    study = wt.tune(
+        several,
+        {"x": wt.Float(0, 1), "scale": wt.Choice([1, 2])},
+        minimize="loss",
+        maximize=["score"],
+        trials=2,
+        searcher="random",
+        pruner=wt.Algorithm(name="patience", options={"steps": 3}),
+        constraints=["made <= 7"],
+        terminators=[wt.Algorithm(name="no_improvement", options={"trials": 50})],
+        max_seconds=500.0,
+        max_cost=700.0,
+        folds=2,
+        repeats=2,
+        meta={"rows": 7.0},
+        model=lambda: 3,
+        data=lambda: 4,
+        seed=5,
+        engine="inline",
+        name="whole",
+        timeout_seconds=90.0,
+        max_failed_share=0.9,
+        enqueue=[{"x": 0.5, "scale": 2}],
+    )
+    again = resume_study("whole", trials=3, engine="inline")
+    assert again.trials[:2] == study.trials
+    assert again.trials[2].metrics["made"] == 7
+    assert replace(again.spec, trials=2, payload={}) == replace(study.spec, payload={})
+    assert resume_study("whole", engine="inline").trials == again.trials
 
 
 def test_a_study_is_read_while_it_runs():

@@ -138,6 +138,7 @@ def resume_study(
         engine=engine,
         name=name,
         store=store,
+        gpus=spec.resources.gpus,
         timeout_seconds=spec.timeout_seconds,
         max_failed_share=spec.max_failed_share,
         enqueue=spec.enqueued,

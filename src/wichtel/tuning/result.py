@@ -295,7 +295,7 @@ class StudyResult:
         if self.confirmation is not None:
             title += f"<br>{html.escape(str(self.confirmation))}"
         notes = "".join(f"<p>⚠ {html.escape(warning)}</p>" for warning in self.warnings)
-        return f"<p>{title}</p>{notes}<table><thead><tr>{head}</tr></thead><tbody>{'</tr>'.join(rows)}</tbody></table>"
+        return f"<p>{title}</p>{notes}<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
     def _counts(self) -> str:
         states = self.counts()
