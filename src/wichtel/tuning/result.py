@@ -286,11 +286,8 @@ class StudyResult:
         metrics = [o.metric for o in self.spec.objectives]
         names = list(self.spec.space)
         head = "".join(f"<th>{html.escape(str(c))}</th>" for c in ("trial", *metrics, *names))
-        rows = [
-            "<tr>"
-            + "".join(f"<td>{html.escape(c)}</td>" for c in (str(t.number), *(_cell(t.metrics[m]) for m in metrics), *_cells(t, names)))
-            for t in self.leaders()
-        ]
+        cells = [(str(t.number), *(_cell(t.metrics[m]) for m in metrics), *_cells(t, names)) for t in self.leaders()]
+        rows = ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in cells]
         title = html.escape(f"Study {self.spec.name}: {self._counts()}; {self.study.reason or self.study.state}")
         if self.confirmation is not None:
             title += f"<br>{html.escape(str(self.confirmation))}"
