@@ -48,6 +48,10 @@ def settle(future: Future[T], work: Callable[[], T]) -> None:
         future.set_result(result)
 
 
+def _is_no_message(effect: effects.Effect) -> bool:
+    return not isinstance(effect, effects.Send)
+
+
 class Owners:
     """Who hears of which runs."""
 
@@ -181,7 +185,8 @@ class Leadership:
         self._acting = True
         try:
             while decided := self.roster.drain():
-                for effect in decided:
+                # Workers wait for messages; for what owners say to measurements, or for a process that starts, they need not wait.
+                for effect in sorted(decided, key=_is_no_message):
                     self._carry_out(effect)
         finally:
             self._acting = False
