@@ -68,6 +68,18 @@ def test_promoted_trials_go_on_where_their_parents_ended(train, searcher, option
     assert study.best.budget == max(t.budget for t in study.trials)
 
 
+def test_an_ended_study_can_be_extended(train):
+    # Its checkpoints are gone with its end: what is promoted from before trains from the beginning, to the same budget.
+    space = {"x": wt.Float(0, 1), "y": wt.Float(0, 1)}
+    for trials in (20, 40):
+        study = wt.tune(train, space, minimize="loss", trials=trials, searcher="hyperband", name="long", seed=1)
+    assert all(t.state == "SUCCEEDED" and t.metrics["end"] == t.budget for t in study.trials)
+    by_number = {t.number: t for t in study.trials}
+    later = [t for t in study.trials[20:] if t.parent is not None]
+    assert {t.parent < 20 for t in later} == {True, False}
+    assert all(t.metrics["start"] == (0 if t.parent < 20 else by_number[t.parent].metrics["end"]) for t in later)
+
+
 def _start(folder, searcher, options):
     folder.mkdir(exist_ok=True)
     (folder / "script.py").write_text(SCRIPT)

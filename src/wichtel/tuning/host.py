@@ -121,6 +121,8 @@ class StudyHost:
             extended = tx.studies.get(spec.id).ended is not None
             tx.studies.set_state(spec.id, StudyState.RUNNING)
             study = tx.studies.get(spec.id)
+            events = tx.events.since(limit=1000, subject_prefix=f"study/{spec.id}")
+            extensions = [e.created for e in events if (e.kind, e.subject) == ("study.extended", f"study/{spec.id}")]
         loop = StudyLoop(
             spec,
             searcher,
@@ -137,7 +139,7 @@ class StudyHost:
             self._loops[spec.id] = loop
         self._controller.attach(owner_of(spec.id), loop)
         try:
-            loop.restore(*self._read(spec), extended=extended)
+            loop.restore(*self._read(spec), extended=extended, forgotten=max(extensions, default=None))
             loop.start()
         except BaseException:
             self._forget(spec.id)

@@ -87,6 +87,8 @@ class StudyLoop:
         self._judging = 0
         self._next = 0
         self._told = 0
+        #: Trials whose checkpoints are no more.
+        self._forgotten: set[int] = set()
         self._exhausted = False
         self._asking = False
         self._ending: tuple[StudyState, str] | None = None
@@ -98,7 +100,15 @@ class StudyLoop:
 
     # Life
 
-    def restore(self, trials: Sequence[Trial], runs: Sequence[Run], measurements: Iterable[Measurement], *, extended: bool = False) -> None:
+    def restore(
+        self,
+        trials: Sequence[Trial],
+        runs: Sequence[Run],
+        measurements: Iterable[Measurement],
+        *,
+        extended: bool = False,
+        forgotten: datetime | None = None,
+    ) -> None:
         """Take up what an earlier process left. Call before `start`, and attach before reading the store: what is heard meanwhile is kept.
 
         Args:
@@ -106,6 +116,7 @@ class StudyLoop:
             runs: At least those of trials that have not.
             measurements: Of all runs if there is a pruner, else at least of those that have no trial yet; each run's in the order of steps.
             extended: It had ended, and goes on because somebody wished so: what failed so far does not count against it.
+            forgotten: When the checkpoints of those that had ended were removed, if ever: at the study's end, before it was extended.
         """
         self._watcher.on_resume(trials)
         with self._lock:
@@ -113,6 +124,8 @@ class StudyLoop:
                 self._record.note(trial)
             if extended:
                 self._record.forgive()
+            if forgotten is not None:
+                self._forgotten = {t.number for t in trials if t.ended is not None and t.ended <= forgotten}
             for run in runs:
                 place = place_of(self.spec.id, run.spec.id)
                 if place is None or place[0] in self._record:
@@ -290,6 +303,9 @@ class StudyLoop:
             active.running.add(evaluation)
             self._running += 1
             parent = None if active.parent is None else self._record.source(active.parent)
+            if parent in self._forgotten:
+                # It trains from the beginning, up to the same budget.
+                parent = None
             items.append(run_of(self.spec, active, evaluation, parent=parent, keep=self._promotes))
         self._outbox.put(items)
         self._changed.notify_all()
