@@ -296,6 +296,15 @@ def test_a_run_takes_the_cores_it_asks_for(tmp_path: Path) -> None:
         assert never.state is RunState.FAILED
 
 
+def test_a_run_is_told_its_graphics_processors(tmp_path: Path) -> None:
+    with Fleet(LocalEngine(3, capacity=Resources(cpus=3, gpus=2)), tmp_path) as fleet:
+        runs = fleet.run(
+            *(fleet.spec("devices", n, seconds=0.3, options={"resources": Resources(gpus=gpus)}) for n, gpus in enumerate((1, 1, 0))),
+            fleet.spec("devices", 3, options={"resources": Resources(gpus=2)}),
+        )
+        assert sorted(run.result for run in runs) == [[], [0], [0, 1], [1]]
+
+
 def test_what_another_process_wrote_is_run_and_canceled(fleet: Fleet) -> None:
     hanging = fleet.spec("sleeps", seconds=600)
     with fleet.database.transaction() as tx:

@@ -24,6 +24,12 @@ def nothing(payload: dict[str, Any], context: RunContext) -> None:
     """Return at once."""
 
 
+def devices(payload: dict[str, Any], context: RunContext) -> list[int]:
+    """Sleep for `seconds`, if given; return the graphics processors."""
+    time.sleep(payload.get("seconds", 0.0))
+    return list(context.devices)
+
+
 def curve(payload: dict[str, Any], context: RunContext) -> int:
     """Report `steps` times the step as metric ``x``, with a pause of `seconds` between; return the last step."""
     for step in range(payload["steps"]):
