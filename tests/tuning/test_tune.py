@@ -383,7 +383,7 @@ import wichtel as wt
 def train(x, n, trial):
     with open("executed", "a") as log:
         log.write(f"{trial}\\n")
-    time.sleep(0.05)
+    time.sleep(SECONDS)
     return (x - 1) ** 2 + n
 
 if __name__ == "__main__":
@@ -394,9 +394,9 @@ if __name__ == "__main__":
 """
 
 
-def _start(folder, searcher, workers):
+def _start(folder, searcher, workers, seconds=0.05):
     folder.mkdir(exist_ok=True)
-    (folder / "script.py").write_text(SCRIPT)
+    (folder / "script.py").write_text(SCRIPT.replace("SECONDS", str(seconds)))
     return subprocess.Popen(
         [sys.executable, "script.py", searcher, str(workers)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -445,7 +445,8 @@ def test_a_killed_study_resumes_and_ends_as_an_undisturbed_one(tmp_path, searche
 
 
 def test_one_process_at_a_time(tmp_path):
-    process = _start(tmp_path / "one", "random", 1)
+    # Long enough for the other to start meanwhile, on any machine.
+    process = _start(tmp_path / "one", "random", 1, seconds=60)
     while not (tmp_path / "one" / "executed").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -457,7 +458,7 @@ def test_one_process_at_a_time(tmp_path):
 
 
 def test_an_interrupted_study_can_be_resumed(tmp_path):
-    process = _start(tmp_path / "ctrl-c", "random", 2)
+    process = _start(tmp_path / "ctrl-c", "random", 2, seconds=0.2)
     while not (tmp_path / "ctrl-c" / "executed").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
