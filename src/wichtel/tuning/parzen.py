@@ -72,8 +72,10 @@ class Parzen:
         points = np.empty((size, len(self._columns)))
         quantiles = self._below[drawn] + random.random((size, len(self._numbers))) * self._inside[drawn]
         normals = self._means[drawn] + self._widths[drawn] * ndtri(np.clip(quantiles, _TINY, 1.0 - 1e-16))
-        for i, j in enumerate(self._numbers):
-            points[:, j] = self._columns[j].snap(np.clip(normals[:, i], 0.0, 1.0))
+        points[:, self._numbers] = np.clip(normals, 0.0, 1.0)
+        for j in self._numbers:
+            if self._columns[j].count:
+                points[:, j] = self._columns[j].snap(points[:, j])
         luck = random.random((size, 2, len(self._choices)))
         flat = drawn == len(self._observed)
         for i, j in enumerate(self._choices):

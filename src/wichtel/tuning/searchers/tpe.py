@@ -51,6 +51,8 @@ class TPE:
         self._ledger = Ledger(problem.space)
         self._encoding = Encoding(problem.space)
         self._groups = _groups(problem.space, self._encoding)
+        #: Running trials, encoded.
+        self._running: dict[int, Vector] = {}
         self._models = [_Model(group) for group in self._groups]
         #: By budget; infinity stands for "the function decides".
         self._seen: dict[float, Observations] = {}
@@ -64,17 +66,20 @@ class TPE:
             config = self._ledger.fresh(lambda drawn=drawn: next(drawn), random)  # type: ignore[misc]
             if config is None:
                 break
-            self._ledger.begin(config)
+            self._running[self._ledger.begin(config)] = self._encoding.encode(config)
             suggestions.append(Suggestion(config=config))
         return suggestions
 
     def update(self, results: Sequence[Result]) -> None:
         """See `Searcher.update`."""
         for result in self._ledger.hear(results):
-            if result.state not in (RunState.RUNNING, RunState.CANCELED):
+            if result.state is RunState.RUNNING:
+                self._running[result.number] = self._encoding.encode(result.config)
+                continue
+            vector = self._running.pop(result.number)
+            if result.state is not RunState.CANCELED:
                 budget = math.inf if result.budget is None else result.budget
-                seen = self._seen.setdefault(budget, Observations(self._encoding.dimensions))
-                seen.add(self._encoding.encode(result.config), result)
+                self._seen.setdefault(budget, Observations(self._encoding.dimensions)).add(vector, result)
 
     def draw(self, random: Random) -> Iterator[Config]:
         """Configurations for one trial, without end, the most promising first. Nothing is noted."""
@@ -83,7 +88,7 @@ class TPE:
             while True:
                 yield self._problem.space.sample(random)
         numpy_random = np.random.Generator(np.random.PCG64(random.getrandbits(64)))
-        pending = np.array([self._encoding.encode(c) for c in self._ledger.running.values()]).reshape(-1, self._encoding.dimensions)
+        pending = np.array([*self._running.values()]).reshape(-1, self._encoding.dimensions)
         for model in self._models:
             model.learn(seen, pending)
         while True:
@@ -122,7 +127,8 @@ class _Model:
     def __init__(self, group: _Group) -> None:
         self._group = group
         self._known: dict[str, tuple[tuple[int, bytes], Parzen]] = {}
-        self._good = self._bad = self._pending = Parzen(group.columns, np.empty((0, len(group.at))), np.empty(0))
+        self._good = self._bad = Parzen(group.columns, np.empty((0, len(group.at))), np.empty(0))
+        self._pending: Parzen | None = None
 
     def learn(self, seen: Observations, pending: Vector) -> None:
         """Take in what was seen, and trials that are running, ``r x d``."""
@@ -135,17 +141,22 @@ class _Model:
         self._good = self._estimate("good", seen, good, np.ones(count))
         self._bad = self._estimate("bad", seen, bad[kept], weights)
         pending = pending[~np.isnan(pending[:, self._group.at[0]])]
-        # They only keep others off their own places: with wide kernels they would drive everything out of a good region.
-        width = narrowest(len(kept) + len(pending))
-        self._pending = Parzen(self._group.columns, pending[:, self._group.at], np.ones(len(pending)), width=width)
-        total = self._bad.weight + self._pending.weight
-        self._shares = np.log(self._bad.weight / total), np.log(self._pending.weight / total)
+        self._pending = None
+        if len(pending):
+            # They only keep others off their own places: with wide kernels they would drive everything out of a good region.
+            width = narrowest(len(kept) + len(pending))
+            self._pending = Parzen(self._group.columns, pending[:, self._group.at], np.ones(len(pending)), width=width)
 
     def propose(self, random: np.random.Generator, size: int) -> Vector:
         """Points where it is good, ``size x d``, those first that are the least bad."""
         points = self._good.sample(random, size)
-        bad, pending = self._bad.log_density(points) + self._shares[0], self._pending.log_density(points) + self._shares[1]
-        promise = self._good.log_density(points) - np.logaddexp(bad, pending)
+        bad = self._bad.log_density(points)
+        if self._pending is not None:
+            weights = self._bad.weight, self._pending.weight
+            bad = np.logaddexp(
+                bad + np.log(weights[0] / sum(weights)), self._pending.log_density(points) + np.log(weights[1] / sum(weights))
+            )
+        promise = self._good.log_density(points) - bad
         return points[np.argsort(-promise, kind="stable")]
 
     def _estimate(self, name: str, seen: Observations, rows: Rows, weights: Vector) -> Parzen:
