@@ -134,6 +134,16 @@ def test_two_objectives_are_traded_off_along_the_whole_front():
     assert sum(math.sqrt(a) + math.sqrt(b) < 1.1 * math.sqrt(18) for a, b in front) >= 8
 
 
+def test_results_after_a_long_row_of_failures():
+    searcher = GaussianProcess(_problem(CUBE, constraints=1))
+    for number in range(59):
+        c = searcher.sample(1)[0].config
+        losses, violations = ((_bowl(c),), (0.0,)) if number >= 55 else ((), ())
+        state = RunState.SUCCEEDED if losses else RunState.FAILED
+        searcher.update([Result(number=number, config=c, state=state, losses=losses, violations=violations)])
+    assert len(searcher.sample(3)) == 3
+
+
 def test_many_results_are_thinned():
     searcher = GaussianProcess(_problem(CUBE), points=30)
     random = Random(0)

@@ -88,6 +88,8 @@ def fit(squares: Array, targets: Array, *, iterations: int = 60) -> Hyperparamet
     flat = squares.reshape(d, n * n)
     prior_mean = np.array([_LENGTH_PRIOR[0] + 0.5 * math.log(d)] * d + [_SCALE_PRIOR[0], _NOISE_PRIOR[0]])
     prior_width = np.array([_LENGTH_PRIOR[1]] * d + [_SCALE_PRIOR[1], _NOISE_PRIOR[1]])
+    if not n:
+        return Hyperparameters(np.exp(prior_mean[:d]), math.exp(prior_mean[d]), math.exp(prior_mean[d + 1]))
     eye = np.eye(n)
 
     def objective(theta: Array) -> tuple[float, Array]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from wichtel.tuning.gaussian_process import (
 )
 from wichtel.tuning.ports import Result
 
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Rows = np.ndarray[Any, np.dtype[np.int_]]
 
 #: Most results that hyperparameters are fitted to; more make them hardly better, and the fit slow.
@@ -35,6 +37,22 @@ _WORST = 3.0
 _LEADERS = 5
 #: A stopped trial is no better than this share of those that finished.
 _STOPPED = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Results as arrays, a row for each; NaN where there is nothing."""
+
+    #: (n, d)
+    vectors: Array
+    #: (n, objectives)
+    losses: Array
+    #: (n, constraints)
+    violations: Array
+    #: (n,) each
+    stopped: Mask
+    finished: Mask
+    feasible: Mask
 
 
 class Surrogate:
@@ -59,6 +77,7 @@ class Surrogate:
         self._points = points
         self._results: list[Result] = []
         self._vectors: list[Array] = []
+        self._table: _Table | None = None
         #: How many results have losses.
         self.seen = 0
         #: What was fitted → to the first how many results, and what was found. Only saves time.
@@ -70,6 +89,7 @@ class Surrogate:
             return
         self._results.append(result)
         self._vectors.append(self._encoding.encode(result.config))
+        self._table = None
         self.seen += bool(result.losses)
 
     def worth(self, pending: Array, random: np.random.Generator) -> tuple[Callable[[Array], Array], Array]:
@@ -85,13 +105,13 @@ class Surrogate:
         """
         weights = random.exponential(size=self._objectives)
         weights /= weights.sum()
-        feasible = any(r.feasible for r in self._results)
+        data = self._data
         waiting = self.features(pending) if len(pending) else self._nowhere
         posterior, rows, _ = self._process(weights, waiting)
-        vectors = np.array(self._vectors)[rows]
+        vectors = data.vectors[rows]
         means = posterior.mean(self.features(vectors))
         allowed = self._allowed(rows)
-        chances = [self._chance(i, rows, waiting) for i in range(self._constraints)] if feasible else []
+        chances = [self._chance(i, rows, waiting) for i in range(self._constraints)] if data.feasible.any() else []
         best = float(means[allowed].min())
         if len(waiting):
             # What a pending trial is believed to bring need not be found again.
@@ -124,7 +144,7 @@ class Surrogate:
         """
         posterior, rows, found = self._process(np.ones(1), self._nowhere)
         allowed = self._allowed(rows)
-        vectors = np.array(self._vectors)[rows]
+        vectors = self._data.vectors[rows]
 
         def hope(at: Array) -> Array:
             mean, deviation = posterior(self.features(at))
@@ -134,33 +154,49 @@ class Surrogate:
         sure = float((mean + width * deviation)[allowed].min())
         leaders = vectors[np.argsort(mean, kind="stable")[:_LEADERS]]
         hopes = candidates.search(hope, leaders, random)[1]
-        unit = spread(self._losses(len(self._results), np.ones(1), any(r.feasible for r in self._results)))
+        unit = spread(self._losses(len(self._results), np.ones(1), bool(self._data.feasible.any())))
         return (sure + max(float(hopes[0]), float(hope(vectors).max()))) * unit, math.sqrt(found.noise) * unit
 
     def _process(self, weights: Array, waiting: Array) -> tuple[Posterior, Rows, Hyperparameters]:
         """The process of the objective, and which results it was given."""
         count = _fitted_at(len(self._results))
-        feasible = any(r.feasible for r in self._results)
+        feasible = bool(self._data.feasible.any())
         rows = np.concatenate([self._chosen(count, weights), np.arange(count, len(self._results))])
         targets = warp(self._losses(len(self._results), weights, feasible))[rows]
         found = self._hyperparameters(f"objective {feasible}", count, weights, feasible)
-        points = self.features(np.array(self._vectors)[rows])
+        points = self.features(self._data.vectors[rows])
         return Posterior(points, targets, waiting, self.features.owners, found), rows, found
 
-    def _allowed(self, rows: Rows) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    @property
+    def _data(self) -> _Table:
+        if self._table is None:
+            results = self._results
+            nothing = ((np.nan,) * self._objectives, (np.nan,) * self._constraints)
+            self._table = _Table(
+                vectors=np.array(self._vectors),
+                losses=np.array([r.losses or nothing[0] for r in results], dtype=float),
+                violations=np.array([r.violations or nothing[1] for r in results], dtype=float).reshape(len(results), self._constraints),
+                stopped=np.array([r.state is RunState.STOPPED for r in results]),
+                finished=np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results]),
+                feasible=np.array([r.feasible for r in results]),
+            )
+        return self._table
+
+    def _allowed(self, rows: Rows) -> Mask:
         """Which of `rows` may be the best."""
-        allowed = np.array([self._results[i].feasible for i in rows])
+        allowed = self._data.feasible[rows]
         # None, while nothing is feasible, or if what is was too bad and too long ago to be modelled.
         return allowed if allowed.any() else np.ones(len(rows), dtype=bool)
 
     def _chance(self, constraint: int, rows: Rows, waiting: Array) -> Posterior:
         """The process of a constraint's violation, which is negative where it holds."""
         count = _fitted_at(len(self._results))
-        rows = np.array([i for i in rows if self._results[i].violations], dtype=int)
+        measured = ~np.isnan(self._data.violations[:, constraint])
+        rows = rows[measured[rows]]
         labels = self._labels(constraint, rows)
-        fitted = [i for i in range(count) if self._results[i].violations]
+        fitted = np.flatnonzero(measured[:count])
         found = self._fit(f"constraint {constraint}", count, fitted, lambda chosen: self._labels(constraint, chosen))
-        return Posterior(self.features(np.array(self._vectors)[rows]), labels, waiting, self.features.owners, found)
+        return Posterior(self.features(self._data.vectors[rows]), labels, waiting, self.features.owners, found)
 
     def _hyperparameters(self, name: str, count: int, weights: Array, feasible: bool) -> Hyperparameters:
         if self._objectives > 1:
@@ -170,55 +206,45 @@ class Surrogate:
         # What is known now may have been unknown then: whether anything is feasible decides what is looked at.
         return self._fit(name, count, rows, lambda chosen: warp(self._losses(count, weights, feasible))[chosen])
 
-    def _fit(self, name: str, count: int, rows: Sequence[int] | Rows, targets: Callable[[Rows], Array]) -> Hyperparameters:
+    def _fit(self, name: str, count: int, rows: Rows, targets: Callable[[Rows], Array]) -> Hyperparameters:
         known = self._fits.get(name)
         if known is None or known[0] != count:
-            chosen = np.asarray(rows, dtype=int)
-            if len(chosen) > _FITTED:
-                chosen = chosen[np.linspace(0, len(chosen) - 1, _FITTED).astype(int)]
-            squares = self.features.squares(self.features(np.array(self._vectors)[chosen]))
-            known = self._fits[name] = (count, fit(squares, targets(chosen)))
+            if len(rows) > _FITTED:
+                rows = rows[np.linspace(0, len(rows) - 1, _FITTED).astype(int)]
+            squares = self.features.squares(self.features(self._data.vectors[rows]))
+            known = self._fits[name] = (count, fit(squares, targets(rows)))
         return known[1]
 
     def _chosen(self, count: int, weights: Array) -> Rows:
         """Which of the first `count` results are modelled, ascending."""
         if count <= self._points:
             return np.arange(count)
-        feasible = any(r.feasible for r in self._results[:count])
+        feasible = bool(self._data.feasible[:count].any())
         order = np.argsort(self._losses(count, weights, feasible), kind="stable")
         part = self._points // 3
         kept = {*order[:part].tolist(), *range(count - part, count)}
-        others = np.array([i for i in range(count) if i not in kept])
+        others = np.setdiff1d(np.arange(count), list(kept))
         drawn = np.random.default_rng(count).choice(others, self._points - len(kept), replace=False)
         return np.array(sorted(kept | set(drawn.tolist())))
 
     def _losses(self, count: int, weights: Array, feasible: bool) -> Array:
         """One loss for each of the first `count` results, smaller is better, all finite; shape (count,)."""
-        results = self._results[:count]
+        data = self._data
         if not feasible:
-            width, parts = self._constraints, [r.violations for r in results]
-        else:
-            width, parts = self._objectives, [r.losses for r in results]
-        table = np.array([part or (np.nan,) * width for part in parts], dtype=float).reshape(count, width)
-        if not feasible:
-            total = np.zeros(count)
-            for i in range(width):
-                total += _in_medians(table[:, i])
-            return _filled(total)
-        stopped = np.array([r.state is RunState.STOPPED for r in results])
-        finished = np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results])
+            return _filled(sum((_in_medians(column) for column in data.violations[:count].T), np.zeros(count)))
+        table, stopped, finished = data.losses[:count].copy(), data.stopped[:count], data.finished[:count]
         if stopped.any() and finished.any():
             # A pruner stopped it for being among the worse; its last loss, early as it came, must not make it one of the best.
             table[stopped] = np.maximum(table[stopped], np.quantile(table[finished], _STOPPED, axis=0))
-        if width == 1:
+        if self._objectives == 1:
             return _filled(table[:, 0])
-        scaled = np.column_stack([_in_range(warp(_filled(table[:, i]))) for i in range(width)])
+        scaled = np.column_stack([_in_range(warp(_filled(column))) for column in table.T])
         weighted = np.where(np.isnan(table), np.nan, scaled * weights)
         return _filled(weighted.max(axis=1) + _AUGMENTED * weighted.sum(axis=1))
 
     def _labels(self, constraint: int, rows: Rows) -> Array:
         """-1 where the constraint holds, how far it is broken where not."""
-        violations = np.array([self._results[i].violations[constraint] for i in rows])
+        violations = self._data.violations[rows, constraint]
         return np.where(violations > 0, np.maximum(_in_medians(violations), 0.3), -1.0)
 
 
