@@ -82,20 +82,24 @@ class Auto:
         """See `Searcher.update`."""
         for result in results:
             self._note(result)
-        self._searcher.update(results)
+        if not self._hand_over():
+            self._searcher.update(results)
 
     def _note(self, result: Result) -> None:
         self._next = max(self._next, result.number + 1)
         if len(self._stages) > 1:
             self._log.append(result)
 
-    def _hand_over(self) -> None:
-        while self._next >= self._stages[0].until:
-            self._stages = self._stages[1:]
-            self._searcher = self._make()
-            self._searcher.update(self._log)
-            if len(self._stages) == 1:
-                self._log = []
+    def _hand_over(self) -> bool:
+        """Go on to the stage that the next trial is in; whether that is another one, whose searcher has then heard everything."""
+        if self._next < self._stages[0].until:
+            return False
+        self._stages = [stage for stage in self._stages if self._next < stage.until]
+        self._searcher = self._make()
+        self._searcher.update(self._log)
+        if len(self._stages) == 1:
+            self._log = []
+        return True
 
     def _make(self) -> Searcher:
         return make_searcher(Algorithm(name=self._stages[0].name), self._problem)
