@@ -128,7 +128,8 @@ def main() -> None:
         tables, searchers=searchers, trials=options.trials, parallel=options.parallel, seeds=options.seeds, processes=options.processes
     )
     averages = {name: average_regret(compared, name) for name in searchers}
-    ranking = sorted(searchers, key=lambda name: averages[name][0])
+    # An average over fewer tables is no rank among the others.
+    ranking = sorted(searchers, key=lambda name: (any(name not in c.values for c in compared), averages[name][0]))
     print(f"mean normalised regret, {options.trials} configurations, {options.parallel} in parallel, {options.seeds} seeds")
     width = max(map(len, names)) + 1
     print(" " * width + "".join(f"{name:>17}" for name in ranking))

@@ -49,7 +49,8 @@ def bench_searchers(
         if missing:
             here.out.say(f"{name} does not take the space of {', '.join(missing)}; its average is that of the others.")
     averages = {name: average_regret(compared, name) for name in names}
-    ranking = sorted(names, key=lambda name: averages[name][0])
+    # An average over fewer problems is no rank among the others.
+    ranking = sorted(names, key=lambda name: (any(name not in c.values for c in compared), averages[name][0]))
     data = {
         "trials": trials,
         "parallel": parallel,
