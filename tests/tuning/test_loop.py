@@ -754,3 +754,25 @@ def test_a_study_whose_copies_are_refused_is_left_as_it_is():
     assert "s-1/2" not in world.runs
     assert not world.loop.done.is_set()
     world.kill()
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_pruner_that_does_not_know_all_curves_yet_stops_nobody(folds):
+    world = World(spec(pruner=Algorithm(name="median"), trials=40, folds=folds), whole=lambda run: [loss_of(run.payload["config"])] * 6)
+    world.begin()
+    world.work(15 * folds)
+    world.kill()
+    earlier, known = list(world.measurements), set(world.trials)
+    searcher = make_searcher(world.spec.searcher, Problem.of(world.spec))
+    world.loop = StudyLoop(world.spec, searcher, make_pruner(world.spec.pruner), world, world.write)
+    world.loop.restore(list(world.trials.values()), list(world.runs.values()), [], more=True)
+    world.loop.start()
+    world.work(10 * folds)
+    meanwhile = set(world.trials) - known
+    assert {world.trials[n].state for n in meanwhile} == {RunState.SUCCEEDED}
+    for begin in range(0, len(earlier), 7):
+        assert world.loop.recall(earlier[begin : begin + 7])
+    world.loop.recalled()
+    world.work()
+    assert RunState.STOPPED in {t.state for n, t in world.trials.items() if n not in known | meanwhile}
+    assert not world.loop.recall(earlier), "nobody is interested after the end"

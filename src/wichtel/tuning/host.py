@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from itertools import islice
 
-from wichtel.domain import IllegalTransition, Measurement, NotFound, Run, RunState, StudySpec, StudyState, SystemFault, Trial, UserError
+from wichtel.domain import IllegalTransition, NotFound, RunState, StudySpec, StudyState, SystemFault, Trial, UserError
 from wichtel.fleet import Controller
 from wichtel.store import Database, GroupCommit, Transaction
 from wichtel.tuning.log import owner_of, place_of
@@ -35,6 +37,11 @@ _RETRY_SECONDS = 0.5
 #: A trial's row may wait this long for others: until then its run's row says all that a resume needs.
 _GATHER_SECONDS = 0.05
 
+#: How long a study waits for the curves of its ended trials before it goes on; they come to its pruner later, then.
+_CURVES_SECONDS = 0.5
+#: So many measurements are taken up at a time, while nobody is heard.
+_PAGE = 100
+
 
 class StudyHost:
     """The studies of one controller. Only the host whose controller leads carries any; another takes over by reading the store.
@@ -54,6 +61,8 @@ class StudyHost:
         #: Studies whose loop had no ear at the last look, and how often the loop of each fell.
         self._deaf: set[str] = set()
         self._falls: Counter[str] = Counter()
+        #: Threads that read the curves of studies.
+        self._recalling: list[threading.Thread] = []
         self._batch = _Batch()
         #: Batches that could not be written, and when they are tried again.
         self._refused: list[_Batch] = []
@@ -77,6 +86,8 @@ class StudyHost:
             self._thread.join()
         self._gatherer.join()
         self._drop_all()
+        for thread in self._recalling:
+            thread.join()
         self._hand_over()
         self._commit.close()
 
@@ -139,7 +150,7 @@ class StudyHost:
             self._loops[spec.id] = loop
         self._controller.attach(owner_of(spec.id), loop)
         try:
-            loop.restore(*self._read(spec), extended=extended, forgotten=max(extensions, default=None))
+            self._restore(loop, extended, forgotten=max(extensions, default=None))
             loop.start()
         except BaseException:
             self._forget(spec.id)
@@ -148,17 +159,35 @@ class StudyHost:
 
     # Inside
 
-    def _read(self, spec: StudySpec) -> tuple[list[Trial], list[Run], list[Measurement]]:
+    def _restore(self, loop: StudyLoop, extended: bool, forgotten: datetime | None) -> None:
+        """Have a loop take up what is in the store. The curves of ended trials may be many: after a moment it goes on without them."""
+        spec = loop.spec
         with self._db.read() as tx:
             trials = tx.trials.of_study(spec.id)
             written = {trial.number for trial in trials}
             places = ((run, place_of(spec.id, run)) for run in tx.runs.ids(owner_of(spec.id)))
             left = [run for run, place in places if place is None or place[0] not in written]
-            if spec.pruner is not None:
-                measurements = list(tx.measurements.curves(owner_of(spec.id)))
-            else:
-                measurements = [m for run in left for m in tx.measurements.of_run(run)]
-            return trials, tx.runs.many(left), measurements
+            runs = tx.runs.many(left)
+            measurements = [m for run in left for m in tx.measurements.of_run(run)]
+        more = spec.pruner is not None and bool(trials)
+        loop.restore(trials, runs, measurements, extended=extended, forgotten=forgotten, more=more)
+        if more:
+            thread = threading.Thread(target=self._recall, args=(loop,), name=f"curves of {spec.name}", daemon=True)
+            thread.start()
+            thread.join(_CURVES_SECONDS)
+            with self._lock:
+                self._recalling = [other for other in self._recalling if other.is_alive()] + [thread]
+
+    def _recall(self, loop: StudyLoop) -> None:
+        try:
+            with self._db.read() as tx:
+                curves = tx.measurements.curves(owner_of(loop.spec.id))
+                while some := list(islice(curves, _PAGE)):
+                    if not loop.recall(some) or self._stop.is_set():
+                        return
+        except SystemFault as fault:
+            _log.warning("the curves of study %r are known in part: %s", loop.spec.name, fault)
+        loop.recalled()
 
     def _write(self, trial: Trial, at_once: bool) -> Future[None]:
         with self._lock:

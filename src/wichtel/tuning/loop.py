@@ -76,6 +76,8 @@ class StudyLoop:
         self._changed = threading.Condition(self._lock)
         self._outbox = Outbox(fleet.submit, self._write_copies, self._lock, self._settle, self._let_go)
         self._active: dict[int, Active] = {}
+        #: Trials that had ended before this process took it up.
+        self._before: set[int] = set()
         self._ready: deque[Active] = deque()
         #: Evaluations of trials that have begun, still to be submitted.
         self._waiting: deque[tuple[Active, int]] = deque()
@@ -108,6 +110,7 @@ class StudyLoop:
         *,
         extended: bool = False,
         forgotten: datetime | None = None,
+        more: bool = False,
     ) -> None:
         """Take up what an earlier process left. Call before `start`, and attach before reading the store: what is heard meanwhile is kept.
 
@@ -117,6 +120,7 @@ class StudyLoop:
             measurements: Of all runs if there is a pruner, else at least of those that have no trial yet; each run's in the order of steps.
             extended: It had ended, and goes on because somebody wished so: what failed so far does not count against it.
             forgotten: When the checkpoints of those that had ended were removed, if ever: at the study's end, before it was extended.
+            more: The measurements of trials that have ended come later, by `recall`; the pruner stops nobody until `recalled`.
         """
         self._watcher.on_resume(trials)
         with self._lock:
@@ -135,7 +139,12 @@ class StudyLoop:
                     active.ended[place[1]] = run
                 else:
                     active.running.add(place[1])
-            self._pruning.recall(measurements, self._active, self._record)
+            self._before = {trial.number for trial in trials}
+            self._pruning.recall(measurements, self._active, self._before)
+            if more:
+                self._pruning.wait()
+            else:
+                self._pruning.recalled(self._before)
             # Their ends were heard in this order, if they were.
             for active in sorted(
                 self._active.values(), key=lambda a: max([r.ended or r.created for r in a.ended.values()], default=_NEVER)
@@ -150,6 +159,17 @@ class StudyLoop:
             self._unjudged = [r for r in self._news if r.state is not RunState.RUNNING]
             self._told = self._record.order - len(self._unjudged)
             self._next = max([*(t.number for t in self._record), *self._active], default=-1) + 1
+
+    def recall(self, measurements: Iterable[Measurement]) -> bool:
+        """Take up some measurements of trials that had ended before `restore`; False if nobody is interested any more."""
+        with self._lock:
+            self._pruning.recall(measurements, {}, self._before)
+            return not (self._closed or self.done.is_set())
+
+    def recalled(self) -> None:
+        """That were all."""
+        with self._lock:
+            self._pruning.recalled(self._before)
 
     def start(self) -> None:
         """Begin, or go on."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from wichtel.domain import Measurement, StudySpec
 from wichtel.tuning.active import Active
 from wichtel.tuning.curves import Curves
 from wichtel.tuning.log import place_of
 from wichtel.tuning.ports import Pruner
-from wichtel.tuning.record import Record
 
 
 class Pruning:
@@ -19,10 +18,14 @@ class Pruning:
         self._spec = spec
         self._pruner = pruner
         self._curves = Curves(spec.objectives)
+        #: Ended trials of several evaluations, while they are recalled.
+        self._recalled: dict[int, Active] = {}
+        #: Whether the curves of earlier trials are known: a pruner that lacks them stops nobody.
+        self._complete = True
 
     def reason(self, trial: int, step: int, metrics: Mapping[str, float]) -> str:
         """Note what all evaluations of a trial have come to; returns why it is to be stopped, empty if it is not."""
-        if self._pruner is None or not self._draw(trial, step, metrics):
+        if self._pruner is None or not self._draw(trial, step, metrics) or not self._complete:
             return ""
         decision = self._pruner.decide(self._curves, trial)
         return (decision.reason or "its pruner gave no reason") if decision.stop else ""
@@ -31,9 +34,8 @@ class Pruning:
         """Note that a trial has ended."""
         self._curves.end(trial)
 
-    def recall(self, measurements: Iterable[Measurement], active: Mapping[int, Active], record: Record) -> None:
+    def recall(self, measurements: Iterable[Measurement], active: Mapping[int, Active], ended: Container[int]) -> None:
         """Hear again what trials reported that are under way, or have ended; each run's measurements in the order of steps."""
-        ended: dict[int, Active] = {}
         run, place = "", None
         for m in measurements:
             if m.run != run:
@@ -43,17 +45,28 @@ class Pruning:
             number, evaluation = place
             trial = active.get(number)
             if trial is None:
-                if self._pruner is None or number not in record:
+                if self._pruner is None or number not in ended:
                     continue
                 if self._spec.evaluations == 1:
                     self._draw(number, m.step, m.metrics)
                     continue
-                trial = ended.setdefault(number, Active(number=number, config={}, evaluations=self._spec.evaluations))
+                trial = self._recalled.get(number)
+                if trial is None:
+                    trial = self._recalled[number] = Active(number=number, config={}, evaluations=self._spec.evaluations)
             means = trial.hear(evaluation, m.step, m.metrics)
             if means is not None and self._pruner is not None:
                 self._draw(number, m.step, means)
-        for done in record:
-            self._curves.end(done.number)
+
+    def wait(self) -> None:
+        """Not all that is to be recalled was: stop nobody, until `recalled`."""
+        self._complete = False
+
+    def recalled(self, ended: Iterable[int]) -> None:
+        """These trials have ended, and all that they reported was recalled."""
+        self._recalled = {}
+        for number in ended:
+            self._curves.end(number)
+        self._complete = True
 
     def _draw(self, trial: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Add to a trial's curve; whether that says something new about all objectives."""
