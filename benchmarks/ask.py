@@ -14,10 +14,11 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from machine import machine
 
@@ -26,7 +27,7 @@ WORKERS = 16
 SECONDS = 0.05
 
 
-def loss(config: dict[str, float]) -> float:
+def loss(config: Mapping[str, Any]) -> float:
     """Smooth, with the optimum inside."""
     return sum((value - 0.3) ** 2 for value in config.values())
 

@@ -76,9 +76,9 @@ def test_a_neighbour_is_another_legal_configuration(name, seed):
     assert (neighbour == config) == (name == "flat")
 
 
-def test_choices_are_spread_over_columns():
-    encoding = Encoding(Space({"x": Float(0, 2), "c": Choice(["a", 1, True], when={"b": [True]}), "b": Bool()}))
-    configs = [{"x": 1.0, "b": True, "c": True}, {"x": 2.0, "b": False}]
-    vectors = np.array([encoding.encode(c) for c in configs])
+def test_columns_stand_in_the_order_of_the_space_and_are_empty_where_inactive():
+    encoding = Encoding(Space({"x": Float(0, 2), "c": Choice(["a", 1, True], when={"b": [True]}), "b": Bool(), "v": Fixed(1)}))
     assert [c.name for c in encoding.columns] == ["x", "b", "c"]
-    assert encoding.one_hot(vectors).tolist() == [[0.5, 0, 1, 0, 0, 1], [1.0, 1, 0, 0, 0, 0]]
+    assert encoding.encode({"x": 1.0, "b": True, "c": True, "v": 1}).tolist() == [0.5, 1, 2]
+    assert encoding.encode({"x": 2.0, "b": False, "v": 1})[:2].tolist() == [1.0, 0]
+    assert np.isnan(encoding.encode({"x": 2.0, "b": False, "v": 1})[2])

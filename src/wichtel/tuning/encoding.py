@@ -155,14 +155,6 @@ class Encoding:
                 config[name] = column.decode(0.0 if column.categorical else 0.5)
         return config
 
-    def one_hot(self, vectors: Vector) -> Vector:
-        """Vectors of shape (n, d) with each choice spread over as many entries as it has options, and zeros where inactive: (n, D)."""
-        parts = []
-        for i, column in enumerate(self.columns):
-            entries = vectors[:, i : i + 1]
-            parts.append((entries == np.arange(column.count)).astype(float) if column.categorical else np.nan_to_num(entries))
-        return np.hstack(parts) if parts else np.zeros((len(vectors), 0))
-
     def mutate(self, config: Config, random: Random, *, scale: float = 0.2) -> Config:
         """A neighbour of `config`: one active parameter changes, and what that makes active is drawn.
 
