@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from wichtel.store import Database
     from wichtel.tuning.loop import StudyLoop
 
-#: Runs kept waiting per worker for searchers that do not learn.
-_AHEAD = 8
+#: Runs kept waiting per worker for searchers that do not learn, and at least: so many that short trials become durable many at a time.
+_AHEAD, _AHEAD_AT_LEAST = 8, 64
 
 #: How often a study that runs is looked after.
 _LOOK_SECONDS = 1.0
@@ -335,7 +335,7 @@ def _carry(task: _Task, db: Database, controller: Controller, explanation: str) 
             searcher=task.searcher,
             pruner=task.pruner,
             terminators=task.terminators,
-            ahead=_AHEAD * spec.workers,
+            ahead=max(_AHEAD_AT_LEAST, _AHEAD * spec.workers),
             watcher=_watcher(shown, mirror),
         )
         _wait(controller, loop)
