@@ -29,7 +29,7 @@ SECONDS = 0.05
 
 def loss(config: Mapping[str, Any]) -> float:
     """Smooth, with the optimum inside."""
-    return sum((value - 0.3) ** 2 for value in config.values())
+    return float(sum((value - 0.3) ** 2 for value in config.values()))
 
 
 def rested(**parameters: float) -> float:
@@ -53,13 +53,18 @@ def timed(rounds: int, once: Callable[[], None]) -> str:
 
 def ours(known: int, rounds: int, folder: Path) -> str:
     """TPE with `known` trials, and the store as the study loop uses it."""
-    from wichtel.domain import Algorithm, Float, Objective, RunState, Space, StudySpec, Trial
+    from wichtel.domain import Algorithm, Expectation, Float, Objective, RunState, Space, StudySpec, Trial
     from wichtel.store import Database, GroupCommit
     from wichtel.tuning import Problem, Result, make_searcher
 
     space = Space({f"x{i}": Float(0, 1) for i in range(COLUMNS)})
     spec = StudySpec(
-        id="ask", name="ask", space=space, objectives=(Objective(metric="loss", better="smaller"),), entry="m:f", trials=known + rounds
+        id="ask",
+        name="ask",
+        space=space,
+        objectives=(Objective(metric="loss", better=Expectation.SMALLER),),
+        entry="m:f",
+        trials=known + rounds,
     )
     searcher = make_searcher(Algorithm(name="tpe"), Problem.of(spec))
     db = Database.open(f"sqlite:///{folder / f'ours-{known}.db'}", upgrade=True)
