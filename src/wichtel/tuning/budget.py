@@ -41,7 +41,7 @@ class Budget:
 
     def seconds_left(self) -> float | None:
         """Until the time is up; None if there is no limit."""
-        if self._spec.max_seconds is None:
+        if self._spec.max_seconds is None or math.isinf(self._spec.max_seconds):
             return None
         return self._spec.max_seconds - (datetime.now(UTC) - self._started).total_seconds()
 
