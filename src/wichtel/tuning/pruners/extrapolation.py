@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from wichtel.domain import InvalidInput
 from wichtel.tuning.curves import Curve, Curves
+from wichtel.tuning.fronts import Point
 from wichtel.tuning.ports import Decision
 
 #: Of a longer curve, so many points stand for it.
@@ -76,7 +78,8 @@ class Extrapolation:
         if any(sum(map(_usable, part.losses[-2 * self._min_points :])) < self._min_points for part in parts):
             return Decision(False, f"it has fewer than {self._min_points} values to go by")
         forecasts = [_Forecast(part, horizon) for part in parts]
-        chance, rival = min((1 - math.prod(1 - f.below(bar) for f, bar in zip(forecasts, r, strict=True)), r) for r in curves.finals)
+        chances = _chances(forecasts, curves.finals)
+        chance, rival = min(zip(chances, curves.finals, strict=True))
         told = ", ".join(
             f"{o.metric} {o.loss(f.mean):.4g} ± {f.deviation:.2g} against {o.loss(bar):.4g}"
             for o, f, bar in zip(curves.objectives, forecasts, rival, strict=True)
@@ -113,7 +116,7 @@ class _Forecast:
 
         # In a straight line it would have fallen so many times as far by the horizon: nothing says yet that it will not.
         far = (times[-1] - 1) / (times[-2] - 1)
-        f = _basis(times)
+        f = _basis(tuple(times.tolist()))
         seen, last = f[:, :-1], f[:, -1]
         # Conjugate regression on (1, f), for all shapes at once; `a` belongs to the asymptote, `b` to the fall.
         n = len(y)
@@ -147,14 +150,24 @@ class _Forecast:
         variances = self._spreads**2 * self._degrees / (self._degrees - 2) + (self._means - middle) ** 2
         return float(self._scale * math.sqrt(self._weights @ variances))
 
-    def below(self, loss: float) -> float:
-        """The probability that it is smaller than `loss`."""
+    def below(self, bars: Any) -> Any:
+        """The probability that it is smaller than each of `bars`."""
         from scipy.special import stdtr
 
         if self._constant is not None:
-            return float(self._constant < loss)
-        bar = (loss - self._zero) / self._scale
-        return float(self._weights @ stdtr(self._degrees, (bar - self._means) / self._spreads))
+            return 1.0 * (self._constant < bars)
+        far = (bars - self._zero) / self._scale
+        return self._weights @ stdtr(self._degrees, (far - self._means[:, None]) / self._spreads[:, None])
+
+
+def _chances(forecasts: list[_Forecast], rivals: Sequence[Point]) -> list[float]:
+    """Rival → the probability that it will not dominate what the forecasts are for."""
+    import numpy as np
+
+    dominated = np.ones(len(rivals))
+    for forecast, bars in zip(forecasts, np.array(rivals).T, strict=True):
+        dominated *= 1 - forecast.below(bars)
+    return [float(chance) for chance in 1 - dominated]
 
 
 def _usable(loss: float) -> bool:
@@ -171,10 +184,15 @@ def _shapes() -> tuple[Any, ...]:
     return np.array(_POWERS)[:, None], np.array(_RATES)[:, None], turns.reshape(-1, 1), slopes.reshape(-1, 1)
 
 
-def _basis(times: Any) -> Any:
-    """``shapes x times``: every shape at `times`, which start at 1 and end with the horizon; 1 at the first, falling towards 0."""
+@lru_cache(256)
+def _basis(at: tuple[float, ...]) -> Any:
+    """``shapes x times``: every shape at these times, which start at 1 and end with the horizon; 1 at the first, falling towards 0.
+
+    Trials report at the same times, mostly.
+    """
     import numpy as np
 
+    times = np.array(at)
     powers, rates, turns, slopes = _shapes()
     logs, span = np.log(times), times[-1] - 1
     power = np.exp(-powers * logs)
