@@ -329,10 +329,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=list(WORKERS), help="of the replay")
     parser.add_argument("--record", type=Path, help="keep the recorded trials in this file")
     parser.add_argument("--replay", type=Path, help="train nothing: replay this file")
-    parser.add_argument("--quick", action="store_true", help="8 short trials on 500 images, one order, 4 workers")
+    parser.add_argument("--quick", action="store_true", help="6 short trials on 500 images, one order, 4 workers")
     options = parser.parse_args()
     if options.quick:
-        options.trials, options.epochs, options.orders, options.workers = 8, 3, 1, [4]
+        options.trials, options.epochs, options.orders, options.workers = 6, 3, 1, [4]
     print(machine())
     if options.replay is not None:
         curves = [Lived(**c) for c in json.loads(options.replay.read_text(encoding="utf-8"))]
