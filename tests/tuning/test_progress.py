@@ -248,3 +248,18 @@ def replace_trials(study, trials):
     from dataclasses import replace
 
     return replace(study, trials=trials)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_study(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import wichtel as wt\n"
+        "s = wt.tune(lambda x: x, {'x': wt.Float(0, 1)}, minimize='loss', trials=400, searcher='random', engine='inline', progress='json')\n"
+        f"open({str(tmp_path / 'done')!r}, 'w').write(str(len(s.trials)))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(60)
+    assert (tmp_path / "done").read_text() == "400"

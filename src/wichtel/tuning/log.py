@@ -199,8 +199,9 @@ def _outcome(active: Active) -> tuple[RunState, str]:
         if state is RunState.FAILED:
             if active.evaluations > 1:
                 reason = f"evaluation {evaluation}: {reason}"
-            if error.get("traceback"):
-                reason = f"{reason}\n{error['traceback']}"
+            # A worker that died left no traceback, but maybe last words.
+            if last := error.get("traceback") or error.get("output"):
+                reason = f"{reason}\n{last}"
         reasons.setdefault(state, reason)
     # One evaluation that was stopped or failed has the others canceled.
     for state in (RunState.STOPPED, RunState.FAILED, RunState.CANCELED):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -69,21 +70,21 @@ class Progress:
         if self._view is not None:
             with self._lock:
                 self.board.begun(number, config)
-                self._view.begun(number, config)
+                self._show(lambda view: view.begun(number, config))
 
     def measured(self, number: int, step: int, metrics: Mapping[str, float]) -> None:
         """A trial has reported."""
         if self._view is not None:
             with self._lock:
                 self.board.measured(number, step, metrics)
-                self._view.measured(number, step, metrics)
+                self._show(lambda view: view.measured(number, step, metrics))
 
     def __call__(self, trial: Trial) -> None:
         """A trial has ended."""
         if self._view is not None:
             with self._lock:
                 self.board.ended(trial)
-                self._view.ended(trial)
+                self._show(lambda view: view.ended(trial))
 
     def finished(self, state: StudyState, reason: str) -> None:
         """The study has ended."""
@@ -99,7 +100,16 @@ class Progress:
         # Without the lock: the live view's thread may be drawing, and is waited for.
         view, self._view = self._view, None
         if view is not None:
-            view.close()
+            with suppress(OSError):
+                view.close()
+
+    def _show(self, tell: Callable[[View], None]) -> None:
+        """Tell the view, unless whoever looked is gone: a closed pipe must not end the study."""
+        if self._view is not None:
+            try:
+                tell(self._view)
+            except OSError:
+                self._view = None
 
 
 def in_notebook() -> bool:
