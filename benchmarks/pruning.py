@@ -27,7 +27,7 @@ def loss(random: Random, quality: float, step: int) -> float:
 def last_trials(random: Random, first: int, decisions: int) -> Iterator[tuple[int, int]]:
     """Trial and step of what is measured while somebody watches the clock."""
     steps = {first + i: 0 for i in range(RUNNING)}
-    for _ in range(decisions):
+    for _ in range(min(decisions, RUNNING * STEPS)):
         trial = random.choice(list(steps))
         steps[trial] += 1
         yield trial, steps[trial]
