@@ -23,8 +23,8 @@ from typing import Any
 
 from wichtel.domain import Int, RunState
 from wichtel.tuning import Problem, Result, Searcher, Suggestion
-from wichtel.tuning.compare import Contender, average_regret, compare_on
-from wichtel.tuning.tables import STANDARD, BenchTable
+from wichtel.tuning.comparison.compare import Contender, average_regret, compare_on
+from wichtel.tuning.comparison.tables import STANDARD, BenchTable
 
 OURS = ("random", "sobol", "tpe", "gp", "cmaes", "reinforce", "evolution", "auto")
 

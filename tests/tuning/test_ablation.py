@@ -9,7 +9,7 @@ import pytest
 
 import wichtel as wt
 from wichtel.domain import InvalidInput, UserError
-from wichtel.tuning.ablation import ablate
+from wichtel.tuning.ablation.ablate import ablate
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wichtel.domain import Algorithm, Choice, Float, Int, InvalidInput, Objective, RunState, Space
-from wichtel.tuning.compare import average_regret, compare_on, compare_searchers
+from wichtel.tuning.comparison.compare import average_regret, compare_on, compare_searchers
+from wichtel.tuning.comparison.tables import STANDARD, BenchTable, Table, bench_names
 from wichtel.tuning.searchers.random import RandomSearch
-from wichtel.tuning.tables import STANDARD, BenchTable, Table, bench_names
 
 
 def _bowl(x, y):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wichtel.domain import Bool, Choice, Fixed, Float, Int, Space
 from wichtel.testing import searchers as suite
-from wichtel.tuning.encoding import Encoding
+from wichtel.tuning.models.encoding import Encoding
 
 SPACES = {
     **suite.SPACES,

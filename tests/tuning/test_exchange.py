@@ -25,8 +25,8 @@ from wichtel.domain import (
     Trial,
 )
 from wichtel.tuning import StudyResult
-from wichtel.tuning.exchange import import_optuna, to_optuna
-from wichtel.tuning.kept import load_study
+from wichtel.tuning.results.exchange import import_optuna, to_optuna
+from wichtel.tuning.results.kept import load_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 

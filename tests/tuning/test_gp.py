@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from wichtel.domain import Bool, Choice, Fixed, Float, Int, InvalidInput, MetricBound, Objective, RunState, Space, StudySpec
 from wichtel.testing import searchers as suite
-from wichtel.tuning.candidates import Candidates
-from wichtel.tuning.encoding import Encoding
-from wichtel.tuning.gaussian_process import Features, Posterior, fit, log_expected_improvement, warp
+from wichtel.tuning.models.candidates import Candidates
+from wichtel.tuning.models.encoding import Encoding
+from wichtel.tuning.models.gaussian_process import Features, Posterior, fit, log_expected_improvement, warp
 from wichtel.tuning.ports import Problem, Result
 from wichtel.tuning.searchers.gp import GaussianProcess
 

@@ -11,7 +11,7 @@ from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.store import Database
 from wichtel.store.studies import Trials
 from wichtel.tuning import StudyHost
-from wichtel.tuning.loop import StudyLoop
+from wichtel.tuning.study.loop import StudyLoop
 
 
 @pytest.fixture

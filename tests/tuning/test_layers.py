@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wichtel.domain import UserError
-from wichtel.tuning.layers import make_without, without_layers
+from wichtel.tuning.ablation.layers import make_without, without_layers
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
@@ -38,7 +38,7 @@ def test_by_name_and_by_prefix():
     made = without_layers(model, ["conv_2"])
     assert _names(made) == ["conv_1", "flat", "hidden", "out"]
     assert made.compiled
-    assert made.optimizer.name == "sgd"
+    assert made.optimizer.name.startswith("sgd")
     made = without_layers(model, ["conv*", "hidden"])
     assert _names(made) == ["flat", "out"]
     assert made.output_shape == (None, 3)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wichtel.domain import RunState
 from wichtel.tuning import observations
-from wichtel.tuning.observations import Observations
+from wichtel.tuning.models.observations import Observations
 from wichtel.tuning.pareto import non_dominated_rank
 from wichtel.tuning.ports import Result
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from wichtel.domain import Bool, Choice, Float, Int, Space
 from wichtel.testing import searchers as suite
-from wichtel.tuning.encoding import Encoding
-from wichtel.tuning.parzen import Parzen
+from wichtel.tuning.models.encoding import Encoding
+from wichtel.tuning.models.parzen import Parzen
 
 SPACES = {
     **{name: suite.SPACES[name] for name in ("floats", "mixed")},

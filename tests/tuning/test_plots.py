@@ -26,7 +26,7 @@ from wichtel.domain import (
     UserError,
 )
 from wichtel.tuning import StudyResult
-from wichtel.tuning.importance import importance
+from wichtel.tuning.results.importance import importance
 
 SPACE = Space(
     {

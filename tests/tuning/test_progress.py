@@ -19,7 +19,7 @@ import wichtel as wt
 from wichtel.domain import InvalidInput, MetricBound, Objective, RunState, StudySpec, StudyState, Trial
 from wichtel.tuning import StudyResult
 from wichtel.tuning.progress import MODES, Board, Progress
-from wichtel.tuning.ranking import Front, dominates, losses_of, ranked, tier_of
+from wichtel.tuning.results.ranking import Front, dominates, losses_of, ranked, tier_of
 
 
 @pytest.fixture(autouse=True)
@@ -143,20 +143,20 @@ study = wt.tune(train, {"x": wt.Float(0, 1)}, minimize="loss", trials=4, engine=
 
 
 def on_a_terminal(code):
-    process, terminal = pty.fork()
-    if process == 0:
-        os.environ.update(TERM="xterm-256color", COLUMNS="120", LINES="40")
-        os.execv(sys.executable, [sys.executable, "-c", code])
+    # No fork of this process: other tests may have started threads in it.
+    terminal, end = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True)
+    os.close(end)
     said = b""
     with contextlib.suppress(OSError):  # how a terminal says that nobody is there any more
         while part := os.read(terminal, 65536):
             said += part
     os.close(terminal)
-    assert os.waitpid(process, 0)[1] == 0, said.decode()
+    assert process.wait() == 0, said.decode()
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode())
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_terminal_shows_the_study_live():
     shown = on_a_terminal(SCRIPT)
     assert "[bold] a study" in shown
@@ -254,7 +254,8 @@ def test_a_reader_that_goes_away_does_not_end_the_study(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import wichtel as wt\n"
-        "s = wt.tune(lambda x: x, {'x': wt.Float(0, 1)}, minimize='loss', trials=400, searcher='random', engine='inline', progress='json')\n"
+        "space = {'x': wt.Float(0, 1)}\n"
+        "s = wt.tune(lambda x: x, space, minimize='loss', trials=400, searcher='random', engine='inline', progress='json')\n"
         f"open({str(tmp_path / 'done')!r}, 'w').write(str(len(s.trials)))\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

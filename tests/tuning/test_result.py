@@ -15,7 +15,7 @@ import pytest
 import wichtel as wt
 from wichtel.domain import InvalidInput, MetricBound, NotFound, Objective, RunState, Study, StudySpec, StudyState, Trial
 from wichtel.tuning import StudyResult
-from wichtel.tuning.kept import kept_studies, load_study, resume_study
+from wichtel.tuning.results.kept import kept_studies, load_study, resume_study
 
 
 @pytest.fixture(autouse=True)

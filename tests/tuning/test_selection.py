@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from wichtel.domain import Expectation, Float, Objective, RunState, Space, StudySpec, Trial
-from wichtel.tuning.selection import Confirmation, expected_best, noise, selection_warnings
+from wichtel.tuning.guards.selection import Confirmation, expected_best, noise, selection_warnings
 
 SPEC = StudySpec(
     id="s", name="s", space=Space({"x": Float(0, 1)}), objectives=(Objective(metric="auc", better=Expectation.LARGER),), entry="m:f"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wichtel.domain import Bool, Choice, Expectation, Fixed, Float, Int, InvalidInput, Objective, RunState, Space, StudySpec, Trial
 from wichtel.testing.searchers import SPACES
 from wichtel.tuning import meta_features
-from wichtel.tuning.warmstart import most_similar, overlap, transfer, translate
+from wichtel.tuning.transfer.warmstart import most_similar, overlap, transfer, translate
 
 LOSS = (Objective(metric="loss", better=Expectation.SMALLER),)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from wichtel.cli.command import Here, command
-from wichtel.tuning.tables import STANDARD
+from wichtel.tuning.comparison.tables import STANDARD
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,8 +26,8 @@ def bench_searchers(
 ) -> None:
     """Compare searchers on tables: the mean normalised regret, from 0 (the best there is) to 1 (the median), with its standard error."""
     from wichtel.domain import InvalidInput
-    from wichtel.tuning.compare import average_regret, compare_on
-    from wichtel.tuning.tables import BenchTable, bench_names
+    from wichtel.tuning.comparison.compare import average_regret, compare_on
+    from wichtel.tuning.comparison.tables import BenchTable, bench_names
 
     if here.url is not None:
         raise InvalidInput("this compares on this machine.", where="--url")

@@ -32,7 +32,7 @@ def list_(here: Here) -> None:
     """All studies, the newest first: those kept here, and those of the service if there is one."""
     from wichtel.domain import NotFound
     from wichtel.store import codec
-    from wichtel.tuning.kept import kept_studies, kept_study
+    from wichtel.tuning.results.kept import kept_studies, kept_study
 
     found: list[tuple[str, Study, int]] = []
     for name in kept_studies() if here.url is None else ():
@@ -100,7 +100,7 @@ def resume(
     from wichtel.cli.algorithms import algorithm
     from wichtel.cli.tune import interruptible, progress_of
     from wichtel.cli.tune import show as show_result
-    from wichtel.tuning.kept import resume_study
+    from wichtel.tuning.results.kept import resume_study
 
     _only_here(here)
     result = interruptible(
@@ -125,7 +125,7 @@ def resume(
 @command(app, "stop")
 def stop(here: Here, study: str) -> None:
     """Stop a study that runs on this machine; `wichtel studies resume` goes on with it."""
-    from wichtel.tuning.kept import stop_study
+    from wichtel.tuning.results.kept import stop_study
 
     _only_here(here)
     s = stop_study(study)
@@ -136,7 +136,7 @@ def stop(here: Here, study: str) -> None:
 def cancel(here: Here, study: str) -> None:
     """End a study now, with its runs."""
     if _is_here(here, study):
-        from wichtel.tuning.kept import cancel_study
+        from wichtel.tuning.results.kept import cancel_study
 
         s = cancel_study(study)
     else:
@@ -190,7 +190,7 @@ def report(
 
 
 def _is_here(here: Here, study: str) -> bool:
-    from wichtel.tuning.kept import kept_studies
+    from wichtel.tuning.results.kept import kept_studies
 
     return here.url is None and study in kept_studies()
 
@@ -224,7 +224,7 @@ def _result(here: Here, study: str, store: str | None) -> StudyResult:
         NotFound: there is none of that name.
     """
     from wichtel.tuning import StudyResult
-    from wichtel.tuning.kept import load_study
+    from wichtel.tuning.results.kept import load_study
 
     if store is not None or _is_here(here, study):
         return load_study(study, store)

@@ -1,8 +1,15 @@
 """Studies: who proposes configurations, who stops trials early, and the loop that carries a search to its end.
 
-Owns: searchers, pruners, `tune`, the study loop. May import: `fleet`, `store`, `domain`; searchers and pruners only `domain`.
-Start with `ports.py`, then `loop.py` (an owner of runs) and `log.py` (what a study writes down, and how it resumes). To add a searcher copy
-`searchers/random.py`, to add a pruner copy `pruners/patience.py`; name it as an entry point and face it with `wichtel.testing`.
+Owns: searchers, pruners, terminators, `tune`, the study loop, and all that is seen of a study. May import: `fleet`, `store`, `domain`;
+searchers, pruners and terminators only `domain` and the pure parts of this room.
+
+Start with `ports.py`, then `tuner.py` and `study/loop.py`. To add a searcher copy `searchers/random.py`, a pruner `pruners/patience.py`, a
+terminator `terminators/target.py`, a tracker `trackers/tensorboard.py`; name it as an entry point and face it with `wichtel.testing`.
+
+- `searchers`, `pruners`, `terminators`: who decides, one a file. `models`: what they compute with.
+- `study`: a study on its way. `results`, `plots`, `progress`, `trackers`: what is seen of it.
+- `function.py`, `callbacks`, `spaces.py`: what the user brings. `guards`, `transfer`, `ablation`, `comparison`: what one does with studies.
+
 Names below are loaded when first used.
 """
 
@@ -13,17 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wichtel.tuning import callbacks
-    from wichtel.tuning.ablation import ablate
-    from wichtel.tuning.compare import Comparison, compare_searchers
-    from wichtel.tuning.contributions import AblationResult
+    from wichtel.tuning.ablation.ablate import ablate
+    from wichtel.tuning.ablation.contributions import AblationResult
+    from wichtel.tuning.comparison.compare import Comparison, compare_searchers
     from wichtel.tuning.curves import Curve, Curves
-    from wichtel.tuning.exchange import import_optuna
     from wichtel.tuning.function import Reporter, run_once
-    from wichtel.tuning.host import StudyHost
-    from wichtel.tuning.kept import kept_studies, load_study, resume_study
-    from wichtel.tuning.leaks import Leak, check_leaks
-    from wichtel.tuning.loop import StudyLoop
-    from wichtel.tuning.metafeatures import meta_features
+    from wichtel.tuning.guards.leaks import Leak, check_leaks
+    from wichtel.tuning.guards.retraining import Retrained, StepChoice
+    from wichtel.tuning.guards.selection import Confirmation
     from wichtel.tuning.ports import Decision, Problem, Pruner, Result, Searcher, Suggestion, Terminator
     from wichtel.tuning.registry import (
         check_algorithms,
@@ -34,45 +38,48 @@ if TYPE_CHECKING:
         searcher_names,
         terminator_names,
     )
-    from wichtel.tuning.result import StudyResult
-    from wichtel.tuning.retraining import Retrained, StepChoice
-    from wichtel.tuning.selection import Confirmation
+    from wichtel.tuning.results.exchange import import_optuna
+    from wichtel.tuning.results.kept import kept_studies, load_study, resume_study
+    from wichtel.tuning.results.result import StudyResult
+    from wichtel.tuning.study.host import StudyHost
+    from wichtel.tuning.study.loop import StudyLoop
+    from wichtel.tuning.transfer.metafeatures import meta_features
     from wichtel.tuning.tuner import tune
 
 _HOMES = {
-    "AblationResult": "contributions",
-    "Comparison": "compare",
-    "Confirmation": "selection",
+    "AblationResult": "ablation.contributions",
+    "Comparison": "comparison.compare",
+    "Confirmation": "guards.selection",
     "Curve": "curves",
     "Curves": "curves",
     "Decision": "ports",
-    "Leak": "leaks",
+    "Leak": "guards.leaks",
     "Problem": "ports",
     "Pruner": "ports",
     "Reporter": "function",
     "Result": "ports",
-    "Retrained": "retraining",
+    "Retrained": "guards.retraining",
     "Searcher": "ports",
-    "StepChoice": "retraining",
-    "StudyHost": "host",
-    "StudyLoop": "loop",
-    "StudyResult": "result",
+    "StepChoice": "guards.retraining",
+    "StudyHost": "study.host",
+    "StudyLoop": "study.loop",
+    "StudyResult": "results.result",
     "Suggestion": "ports",
     "Terminator": "ports",
-    "ablate": "ablation",
+    "ablate": "ablation.ablate",
     "callbacks": "callbacks",
     "check_algorithms": "registry",
-    "check_leaks": "leaks",
-    "compare_searchers": "compare",
-    "import_optuna": "exchange",
-    "kept_studies": "kept",
-    "load_study": "kept",
+    "check_leaks": "guards.leaks",
+    "compare_searchers": "comparison.compare",
+    "import_optuna": "results.exchange",
+    "kept_studies": "results.kept",
+    "load_study": "results.kept",
     "make_pruner": "registry",
     "make_searcher": "registry",
     "make_terminator": "registry",
-    "meta_features": "metafeatures",
+    "meta_features": "transfer.metafeatures",
     "pruner_names": "registry",
-    "resume_study": "kept",
+    "resume_study": "results.kept",
     "run_once": "function",
     "searcher_names": "registry",
     "terminator_names": "registry",

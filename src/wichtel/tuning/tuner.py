@@ -27,22 +27,22 @@ from wichtel.domain import (
 from wichtel.tuning import arguments
 from wichtel.tuning.arguments import AnyPruner, AnySearcher, AnyTerminator
 from wichtel.tuning.function import ENTRY, Function, check_function, send
-from wichtel.tuning.home import KEPT, Home
-from wichtel.tuning.log import metrics_in, owner_of
+from wichtel.tuning.guards.retraining import Retrained, carry_out, confirmation_runs, retraining_run
 from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.progress import Progress
 from wichtel.tuning.progress import check_mode as check_progress
-from wichtel.tuning.reading import best_of, read_result, transferred
-from wichtel.tuning.result import StudyResult
-from wichtel.tuning.retraining import Retrained, carry_out, confirmation_runs, retraining_run
+from wichtel.tuning.results.home import KEPT, Home
+from wichtel.tuning.results.reading import best_of, read_result, transferred
+from wichtel.tuning.results.result import StudyResult
 from wichtel.tuning.spaces import as_space
+from wichtel.tuning.study.log import metrics_in, owner_of
+from wichtel.tuning.study.watcher import Watcher
 from wichtel.tuning.trackers import Tracker, Trackers
-from wichtel.tuning.watcher import Watcher
 
 if TYPE_CHECKING:
     from wichtel.fleet import Controller
     from wichtel.store import Database
-    from wichtel.tuning.loop import StudyLoop
+    from wichtel.tuning.study.loop import StudyLoop
 
 #: Runs kept waiting per worker for searchers that do not learn, and at least: so many that short trials become durable many at a time.
 _AHEAD, _AHEAD_AT_LEAST = 8, 64
@@ -250,7 +250,7 @@ def _run(task: _Task, home: Home, stack: ExitStack, warm_start: str | Sequence[s
         spec = replace(spec, enqueued=spec.enqueued if warm_start is None else old.spec.enqueued, origins=old.spec.origins)
         _check_same(old, spec)
     elif warm_start is not None:
-        from wichtel.tuning.earlier import warmed
+        from wichtel.tuning.transfer.earlier import warmed
 
         spec = warmed(spec, warm_start, store)
     goes_on = old is None or _goes_on(old, spec, ended)
@@ -318,7 +318,7 @@ def _fleet(db: Database, home: Home, engine: str, workers: int) -> Iterator[Cont
 
 
 def _carry(task: _Task, db: Database, controller: Controller, explanation: str) -> None:
-    from wichtel.tuning.host import StudyHost
+    from wichtel.tuning.study.host import StudyHost
 
     spec = task.spec
     with db.read() as tx:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 __all__ = ["Plots"]
 
@@ -43,7 +43,7 @@ class Plots:
         return parallel(self._result, parameters, metric)
 
     def importance(self, metric: str | None = None) -> Any:
-        """How much each parameter decides whether a trial is among the best tenth; see `wichtel.tuning.importance`."""
+        """How much each parameter decides whether a trial is among the best tenth; see `wichtel.tuning.results.importance`."""
         from wichtel.tuning.plots.importance import importance_plot
 
         return importance_plot(self._result, metric)

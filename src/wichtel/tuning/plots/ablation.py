@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wichtel.tuning.contributions import CONFIDENCE
+from wichtel.tuning.ablation.contributions import CONFIDENCE
 from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, plotly
 
 if TYPE_CHECKING:
-    from wichtel.tuning.contributions import AblationResult, Contribution
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.ablation.contributions import AblationResult, Contribution
+    from wichtel.tuning.results.result import StudyResult
 
 
 def ablation(result: StudyResult) -> Any:
     """See `Plots.ablation`."""
-    from wichtel.tuning.ablation import read_ablation
+    from wichtel.tuning.ablation.ablate import read_ablation
 
     return draw(read_ablation(result))
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wichtel.domain import Bool, Choice, Fixed, Float, InvalidInput, NotFound, Objective, Space, Trial, UserError, Value, did_you_mean
 from wichtel.domain.parameter import same
-from wichtel.tuning.ranking import losses_of
+from wichtel.tuning.results.ranking import losses_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 T = TypeVar("T")
 

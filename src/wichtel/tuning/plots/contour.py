@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import InvalidInput, NotFound, Trial
-from wichtel.tuning.importance import importance
 from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, foremost, hovers, numbers, objective_of, plotly, scored, searched
+from wichtel.tuning.results.importance import importance
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Points along a numeric axis, of the surface and of the cells that are used where an axis has no order.
 _FINE = 60

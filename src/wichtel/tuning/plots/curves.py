@@ -8,7 +8,7 @@ from wichtel.domain import Measurement, NotFound, RunState, Trial
 from wichtel.tuning.plots.base import COLOURS, escaped, finish, foremost, hover, plotly, thin, word_of
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Curves, and points of one, beyond which they are thinned.
 _CURVES = 400

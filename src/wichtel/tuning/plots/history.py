@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import Objective, Trial
 from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, numbers, plotly, scored, word_of
-from wichtel.tuning.ranking import tier_of, violation_of
+from wichtel.tuning.results.ranking import tier_of, violation_of
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 
 def history(result: StudyResult) -> Any:

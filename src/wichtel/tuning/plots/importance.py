@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wichtel.tuning.importance import importance
 from wichtel.tuning.plots.base import COLOURS, escaped, finish, plotly
+from wichtel.tuning.results.importance import importance
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 
 def importance_plot(result: StudyResult, metric: str | None = None) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, foremost, objective_of, plotly, scored, searched
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Lines beyond which they are thinned.
 _LINES = 5000

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import InvalidInput, Trial
 from wichtel.tuning.plots.base import BEST, COLOURS, escaped, finish, hovers, numbers, objective_of, plotly, scored
-from wichtel.tuning.ranking import violation_of
+from wichtel.tuning.results.ranking import violation_of
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 
 def pareto(result: StudyResult, objectives: Sequence[str] = ()) -> Any:

@@ -9,7 +9,7 @@ from wichtel.domain import NotFound
 from wichtel.tuning.plots.base import SCALE, Axis, escaped, finish, hovers, numbers, objective_of, plotly, scored, searched
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 _COLUMNS = 3
 

@@ -13,7 +13,7 @@ from wichtel.tuning.plots.base import COLOURS, finish, hover, hovers, numbers, p
 if TYPE_CHECKING:
     import numpy as np
 
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Trials beyond which bars give way to lines, which WebGL draws.
 _BARS = 1500

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wichtel.domain import Config, StudySpec, StudyState, Trial
-from wichtel.tuning.ranking import Front
+from wichtel.tuning.results.ranking import Front
 
 #: Ended trials that are remembered.
 _RECENT = 5

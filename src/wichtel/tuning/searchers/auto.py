@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wichtel.domain import Algorithm, RunState
-from wichtel.tuning.encoding import Encoding
 from wichtel.tuning.ledger import enumerate_space
+from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.ports import Problem, Result, Searcher, Suggestion
 from wichtel.tuning.registry import make_searcher
 

@@ -10,8 +10,8 @@ import numpy as np
 from cmaes import CMA
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.encoding import Encoding, Vector
 from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.models.encoding import Encoding, Vector
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
 

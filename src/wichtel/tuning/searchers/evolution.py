@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import Random
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.encoding import Encoding
 from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.pareto import order
 from wichtel.tuning.ports import Problem, Result, Suggestion
 

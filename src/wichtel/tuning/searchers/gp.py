@@ -8,12 +8,12 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.blas import one_thread
-from wichtel.tuning.candidates import Candidates, sobol_points
-from wichtel.tuning.encoding import Encoding, Vector
 from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.models.blas import one_thread
+from wichtel.tuning.models.candidates import Candidates, sobol_points
+from wichtel.tuning.models.encoding import Encoding, Vector
+from wichtel.tuning.models.surrogate import Surrogate
 from wichtel.tuning.ports import Problem, Result, Suggestion
-from wichtel.tuning.surrogate import Surrogate
 
 #: The best candidates, in case that some were suggested before.
 _KEPT = 50

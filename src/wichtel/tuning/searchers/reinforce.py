@@ -10,8 +10,8 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.encoding import Column, Encoding, Vector
 from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.models.encoding import Column, Encoding, Vector
 from wichtel.tuning.pareto import Key, order
 from wichtel.tuning.ports import Problem, Result, Suggestion
 

@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput
-from wichtel.tuning.encoding import Encoding, Vector
 from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.models.encoding import Encoding, Vector
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
 #: There are direction numbers for so many parameters.

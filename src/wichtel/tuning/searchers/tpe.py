@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput, RunState, Space
-from wichtel.tuning.encoding import Column, Encoding, Vector
 from wichtel.tuning.ledger import Ledger
-from wichtel.tuning.observations import Observations, Rows
-from wichtel.tuning.parzen import Parzen, narrowest
+from wichtel.tuning.models.encoding import Column, Encoding, Vector
+from wichtel.tuning.models.observations import Observations, Rows
+from wichtel.tuning.models.parzen import Parzen, narrowest
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
 #: This share of the trials is good, and at most so many.

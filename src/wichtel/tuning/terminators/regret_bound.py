@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from wichtel.domain import InvalidInput, RunState
-from wichtel.tuning.blas import one_thread
-from wichtel.tuning.candidates import Candidates
-from wichtel.tuning.encoding import Encoding
+from wichtel.tuning.models.blas import one_thread
+from wichtel.tuning.models.candidates import Candidates
+from wichtel.tuning.models.encoding import Encoding
+from wichtel.tuning.models.surrogate import Surrogate
 from wichtel.tuning.ports import Decision, Problem, Result
-from wichtel.tuning.surrogate import Surrogate
 from wichtel.tuning.terminators.news import News, complete
 
 #: The bounds hold for all configurations and trials together with at least this probability, 1 - δ.

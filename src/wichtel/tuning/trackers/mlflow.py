@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wichtel.domain import Config, RunState, StudySpec, StudyState, Trial, UserError
-from wichtel.tuning.ranking import Front
+from wichtel.tuning.results.ranking import Front
 
 _STUDY = "wichtel.study"
 _TRIAL = "wichtel.trial"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wichtel.domain import RunState
-from wichtel.tuning.encoding import Vector
+from wichtel.tuning.models.encoding import Vector
 from wichtel.tuning.pareto import crowding_distance, non_dominated_rank
 from wichtel.tuning.ports import Result
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from wichtel.domain import RunState
-from wichtel.tuning.candidates import Candidates
-from wichtel.tuning.encoding import Encoding
-from wichtel.tuning.gaussian_process import (
+from wichtel.tuning.models.candidates import Candidates
+from wichtel.tuning.models.encoding import Encoding
+from wichtel.tuning.models.gaussian_process import (
     Array,
     Features,
     Hyperparameters,

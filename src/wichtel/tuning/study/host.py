@@ -17,11 +17,11 @@ from itertools import islice
 from wichtel.domain import IllegalTransition, NotFound, RunState, StudySpec, StudyState, SystemFault, Trial, UserError
 from wichtel.fleet import Controller
 from wichtel.store import Database, GroupCommit, Transaction
-from wichtel.tuning.log import owner_of, place_of
-from wichtel.tuning.loop import StudyLoop
 from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.registry import make_pruner, make_searcher, make_terminator
-from wichtel.tuning.watcher import Watcher
+from wichtel.tuning.study.log import owner_of, place_of
+from wichtel.tuning.study.loop import StudyLoop
+from wichtel.tuning.study.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 

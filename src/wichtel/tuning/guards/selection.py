@@ -86,8 +86,8 @@ def selection_warnings(spec: StudySpec, trials: Sequence[Trial], best: Trial | N
         if n < _MANY:
             return []
         return [
-            f"The best of {n} values on the same validation data flatters the configuration that has it, and nobody knows by how much without"
-            " a second look: give confirm=3, and let the function ask for `holdout`."
+            f"The best of {n} values on the same validation data flatters the configuration that has it, and nobody knows by how much"
+            " without a second look: give confirm=3, and let the function ask for `holdout`."
         ]
     optimism = spread * expected_best(n)
     lead = abs(median(t.metrics[metric] for t in scored) - best.metrics[metric])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import InvalidInput, NotFound, Trial
 from wichtel.tuning.plots.base import plotly, text, word_of
-from wichtel.tuning.ranking import violation_of
+from wichtel.tuning.results.ranking import violation_of
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Trials in the table, and tracebacks below it.
 _ROWS = 100

@@ -15,9 +15,9 @@ from itertools import combinations
 from typing import Any
 
 from wichtel.domain import Choice, InvalidInput, Space, UserError, did_you_mean, flatten, nest, seed_of
-from wichtel.tuning.contributions import JOINED, NOTHING, PARAMETER, AblationResult
+from wichtel.tuning.ablation.contributions import JOINED, NOTHING, PARAMETER, AblationResult
+from wichtel.tuning.ablation.layers import make_without
 from wichtel.tuning.function import INJECTED, Function, check_function, name_of
-from wichtel.tuning.layers import make_without
 
 _WHERE = "ablate"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wichtel.domain import InvalidInput, StudySpec, Trial
-from wichtel.tuning.kept import home_of, kept_studies
-from wichtel.tuning.warmstart import most_similar, transfer
+from wichtel.tuning.results.kept import home_of, kept_studies
+from wichtel.tuning.transfer.warmstart import most_similar, transfer
 
 #: Instead of a name: the studies that are most similar.
 SIMILAR = "similar"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from wichtel.domain import Measurement, StudySpec
-from wichtel.tuning.active import Active
 from wichtel.tuning.curves import Curves
-from wichtel.tuning.log import place_of
 from wichtel.tuning.ports import Pruner
+from wichtel.tuning.study.active import Active
+from wichtel.tuning.study.log import place_of
 
 
 class Pruning:

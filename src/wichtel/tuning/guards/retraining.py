@@ -14,8 +14,8 @@ from wichtel.domain.seed import seed_of
 from wichtel.fleet import Controller, Owner
 from wichtel.fleet.ports import Stop
 from wichtel.store import Database
-from wichtel.tuning.log import metrics_in
-from wichtel.tuning.selection import Confirmation
+from wichtel.tuning.guards.selection import Confirmation
+from wichtel.tuning.study.log import metrics_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from wichtel.domain import NotFound, StudySpec, Trial, UserError, did_you_mean
 from wichtel.store import Database
 from wichtel.store.transaction import Transaction
-from wichtel.tuning.home import Home
+from wichtel.tuning.guards.retraining import confirmation_of, confirmation_owner
+from wichtel.tuning.guards.selection import Confirmation, selection_warnings
 from wichtel.tuning.ports import Problem
-from wichtel.tuning.ranking import ranked
 from wichtel.tuning.registry import make_searcher, searcher_names
-from wichtel.tuning.result import StudyResult
-from wichtel.tuning.retraining import confirmation_of, confirmation_owner
-from wichtel.tuning.selection import Confirmation, selection_warnings
+from wichtel.tuning.results.home import Home
+from wichtel.tuning.results.ranking import ranked
+from wichtel.tuning.results.result import StudyResult
 
 _MOST = 1_000_000
 

@@ -23,9 +23,9 @@ from wichtel.domain import (
     did_you_mean,
 )
 from wichtel.store import Database
-from wichtel.tuning.home import KEPT, Home, url_in
-from wichtel.tuning.reading import read_result
-from wichtel.tuning.result import StudyResult
+from wichtel.tuning.results.home import KEPT, Home, url_in
+from wichtel.tuning.results.reading import read_result
+from wichtel.tuning.results.result import StudyResult
 from wichtel.tuning.trackers import Tracker
 
 

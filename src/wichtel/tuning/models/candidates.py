@@ -9,7 +9,7 @@ import numpy as np
 
 from wichtel.domain import Space, Value
 from wichtel.domain.parameter import same
-from wichtel.tuning.encoding import Column, Encoding, Vector
+from wichtel.tuning.models.encoding import Column, Encoding, Vector
 
 #: A parameter with at most so many values has all of them as neighbours.
 _FEW = 12

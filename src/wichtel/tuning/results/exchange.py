@@ -26,12 +26,12 @@ from wichtel.domain import (
     StudyState,
     Trial,
 )
-from wichtel.tuning.ranking import losses_of
+from wichtel.tuning.results.ranking import losses_of
 
 if TYPE_CHECKING:
     import optuna
 
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: The attribute of Optuna's studies and trials under which all that ours say stands.
 _OURS = "wichtel"
@@ -231,10 +231,10 @@ def _outcome(given: optuna.trial.FrozenTrial) -> tuple[RunState, str]:
 
 
 def _keep(spec: StudySpec, trials: list[Trial], curves: Mapping[int, Mapping[int, float]], store: str | None, reason: str) -> StudyResult:
-    from wichtel.tuning.active import Active
-    from wichtel.tuning.home import KEPT, Home
-    from wichtel.tuning.kept import load_study, opened
-    from wichtel.tuning.log import run_of
+    from wichtel.tuning.results.home import KEPT, Home
+    from wichtel.tuning.results.kept import load_study, opened
+    from wichtel.tuning.study.active import Active
+    from wichtel.tuning.study.log import run_of
 
     home = Home.of(spec.name) if store is None else Home(store, KEPT.absolute())
     metric = spec.objectives[0].metric

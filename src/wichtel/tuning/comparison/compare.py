@@ -175,7 +175,7 @@ def compare_searchers(
     outcome depends on the arguments only.
 
     Args:
-        problem: A function as `wichtel.tune` takes it, which may ask for `seed` besides its parameters; or a `wichtel.tuning.tables.Table`.
+        problem: A function as `wichtel.tune` takes it, which may ask for `seed` besides its parameters; or a `Table`.
         space: The search space, if `problem` is a function.
         searchers: Their names, or algorithms with options; or, by the names to show them under, also what makes a searcher for a `Problem`.
         maximize: The metric to make large, if `problem` is a function.

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from wichtel.domain import Config, InvalidInput, Measurement, NotFound, Study, StudySpec, Trial, UserError, did_you_mean
-from wichtel.tuning.ranking import Front, losses_of, ranked, violation_of
-from wichtel.tuning.selection import Confirmation
+from wichtel.tuning.guards.selection import Confirmation
+from wichtel.tuning.results.ranking import Front, losses_of, ranked, violation_of
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from wichtel.tuning.home import Home
+    from wichtel.tuning.guards.retraining import Retrained, StepChoice
     from wichtel.tuning.plots import Plots
-    from wichtel.tuning.retraining import Retrained, StepChoice
+    from wichtel.tuning.results.home import Home
 
 _ROWS = 10
 
@@ -142,7 +142,7 @@ class StudyResult:
             InvalidInput: there are several objectives.
             NotFound: no step was reported by all evaluations, or the study is no longer kept.
         """
-        from wichtel.tuning.retraining import best_step
+        from wichtel.tuning.guards.retraining import best_step
 
         return best_step(self.spec, self.curves(self.best if trial is None else trial))
 
@@ -212,13 +212,13 @@ class StudyResult:
         Raises:
             UserError: Plotly is not installed.
         """
-        from wichtel.tuning.report import write_report
+        from wichtel.tuning.results.report import write_report
 
         return write_report(self, Path(path))
 
     def to_optuna(self, storage: str | optuna.storages.BaseStorage | None = None, name: str | None = None) -> optuna.Study:
-        """This study as one of Optuna's, with all trials; see `wichtel.tuning.exchange.to_optuna`."""
-        from wichtel.tuning.exchange import to_optuna
+        """This study as one of Optuna's, with all trials; see `wichtel.tuning.results.exchange.to_optuna`."""
+        from wichtel.tuning.results.exchange import to_optuna
 
         return to_optuna(self, storage, name)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wichtel.domain import RunSpec, RunState, StudySpec, Trial
-from wichtel.tuning.active import STOPPED, Active, means_of, samples_of
 from wichtel.tuning.ports import Result
+from wichtel.tuning.study.active import STOPPED, Active, means_of, samples_of
 
 
 def owner_of(study_id: str) -> str:

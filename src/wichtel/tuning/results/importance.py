@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wichtel.domain import InvalidInput, NotFound, did_you_mean
-from wichtel.tuning.ranking import losses_of, violation_of
+from wichtel.tuning.results.ranking import losses_of, violation_of
 
 if TYPE_CHECKING:
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: Trials below which nothing can be said, and beyond which evenly chosen ones say enough.
 _FEWEST = 4
@@ -30,8 +30,8 @@ def importance(result: StudyResult, metric: str | None = None) -> dict[str, floa
     """
     import optuna
 
-    from wichtel.tuning.exchange import quiet
     from wichtel.tuning.optuna_space import distributions, outward
+    from wichtel.tuning.results.exchange import quiet
 
     spec = result.spec
     names = [o.metric for o in spec.objectives]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from wichtel.domain import RunState, StudySpec, StudyState, Trial
-from wichtel.tuning.active import Active
-from wichtel.tuning.budget import Budget
-from wichtel.tuning.log import trial_of
+from wichtel.tuning.study.active import Active
+from wichtel.tuning.study.budget import Budget
+from wichtel.tuning.study.log import trial_of
 
 #: Trials of which most have to fail before a study is given up early.
 _ENOUGH = 5

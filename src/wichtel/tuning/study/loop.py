@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, Trial
 from wichtel.fleet.ports import Stop
-from wichtel.tuning.active import STOPPED, Active
-from wichtel.tuning.budget import Budget, Judges, runs_ahead
-from wichtel.tuning.log import active_of, begun, owner_of, place_of, replay, result_of, run_id, run_of
-from wichtel.tuning.outbox import Fleet, Item, Outbox
 from wichtel.tuning.ports import Pruner, Result, Searcher, Suggestion, Terminator
-from wichtel.tuning.pruning import Pruning
-from wichtel.tuning.record import Record
-from wichtel.tuning.watcher import Watcher
+from wichtel.tuning.study.active import STOPPED, Active
+from wichtel.tuning.study.budget import Budget, Judges, runs_ahead
+from wichtel.tuning.study.log import active_of, begun, owner_of, place_of, replay, result_of, run_id, run_of
+from wichtel.tuning.study.outbox import Fleet, Item, Outbox
+from wichtel.tuning.study.pruning import Pruning
+from wichtel.tuning.study.record import Record
+from wichtel.tuning.study.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 

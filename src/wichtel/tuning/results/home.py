@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wichtel.domain import InvalidInput, Measurement
-from wichtel.tuning.log import owner_of, place_of
+from wichtel.tuning.study.log import owner_of, place_of
 
 if TYPE_CHECKING:
     from wichtel.store import Artifacts

@@ -12,7 +12,7 @@ from wichtel.domain import Expectation, RunState, Trial, UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wichtel.tuning.result import StudyResult
+    from wichtel.tuning.results.result import StudyResult
 
 #: The one parameter of an ablation study, what it is for the training as it is, and what stands between two components of a pair.
 PARAMETER = "without"

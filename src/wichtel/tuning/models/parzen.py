@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from wichtel.tuning.encoding import Column, Vector
+from wichtel.tuning.models.encoding import Column, Vector
 
 #: Whole and stepped numbers with more values than this count as continuous.
 _EXACT = 100
