@@ -34,6 +34,23 @@ def test_it_chooses_by_space_trials_workers_and_objectives_and_says_so(first, sp
         space.check(suggestion.config)
 
 
+@pytest.mark.parametrize("space", [Space({"n": Int(1, 50)}), Space({"n": Int(1, 30, log=True), "b": Bool(when={"n": [2]})})])
+def test_where_each_configuration_can_be_tried_each_is(space):
+    trials = len([*space.grid(100)])
+    searcher = Auto(suite.problem(space, trials=trials))
+    assert f"each of the {trials} configurations" in searcher.explanation
+    assert len({space.key(s.config) for s in searcher.sample(100)}) == trials
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_with_more_workers_than_trials_it_speaks_of_as_many_as_there_are_trials(trials):
+    assert f"with {trials} of {trials} trials" in Auto(suite.problem(NUMBERS, trials=trials, workers=8)).explanation
+
+
+def test_a_space_of_very_many_choices_is_not_counted_out():
+    assert Auto(suite.problem(Space({f"b{i}": Bool() for i in range(1500)}))).explanation.startswith("tpe: ")
+
+
 def test_it_hands_over_and_nothing_is_forgotten(monkeypatch):
     monkeypatch.setattr(auto, "_GP_TRIALS", 8)
     problem = suite.problem(NUMBERS, trials=60)

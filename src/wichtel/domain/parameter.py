@@ -166,7 +166,8 @@ class Int:
     def values(self, resolution: int) -> list[Value]:
         """The grid: every value, or about `resolution` of them when there are more."""
         every = range(self.low, self.high + 1, self.step)
-        if len(every) <= resolution:
+        # `len` has no numbers beyond those of the machine.
+        if (self.high - self.low) // self.step < resolution:
             return [*every]
         points = Float(self.low, self.high, log=self.log).values(resolution)
         near = (self.low + round((float(p) - self.low) / self.step) * self.step for p in points)  # type: ignore[arg-type]

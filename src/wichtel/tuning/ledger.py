@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from random import Random
 
-from wichtel.domain import Config, Float, Int, RunState, Space
+from wichtel.domain import Config, Float, Int, Parameter, RunState, Space
 from wichtel.tuning.ports import Result
 
 #: A space with more configurations than this counts as endless: nobody runs out of it.
@@ -25,14 +25,19 @@ class Ledger:
         #: Trials that were sampled or heard of and have not ended.
         self.running: dict[int, Config] = {}
         self._keys: set[str] = set()
-        self._all: list[Config] | None = None
+        #: Whether somebody may run out of configurations; None: nobody has asked yet.
+        self._finite: bool | None = None
+        #: Of a finite space, those that are new, by key, in the order of the grid.
+        self._left: dict[str, Config] = {}
 
     def begin(self, config: Config) -> int:
         """Note that `config` was suggested; returns its number."""
         number = self.next
         self.next += 1
         self.running[number] = config
-        self._keys.add(self._space.key(config))
+        key = self._space.key(config)
+        self._keys.add(key)
+        self._left.pop(key, None)
         return number
 
     def hear(self, results: Sequence[Result]) -> list[Result]:
@@ -64,27 +69,31 @@ class Ledger:
             if self.is_new(config):
                 return config
             config = draw()
-        if self._all is None:
-            self._all = enumerate_space(self._space) or []
-        if not self._all:
+        if self._finite is None:
+            every = enumerate_space(self._space)
+            self._finite = every is not None
+            self._left = {key: c for c in every or () if (key := self._space.key(c)) not in self._keys}
+        if not self._finite:
             return config
-        left = [c for c in self._all if self.is_new(c)]
-        return dict(random.choice(left)) if left else None
+        return dict(random.choice([*self._left.values()])) if self._left else None
 
 
 def enumerate_space(space: Space) -> list[Config] | None:
     """Every configuration, in the order of the grid; None if there are more than `ENUMERABLE`."""
+    at_least = 1.0
     for parameter in space.values():
-        continuous = isinstance(parameter, Float) and parameter.step is None and parameter.low < parameter.high
-        if continuous or _count(parameter) > ENUMERABLE:
+        count = _count(parameter)
+        at_least = max(count, at_least if parameter.when else at_least * count)
+        if at_least > ENUMERABLE:
             return None
     found = list(islice(space.grid(resolution=ENUMERABLE), ENUMERABLE + 1))
     return found if len(found) <= ENUMERABLE else None
 
 
-def _count(parameter: object) -> float:
+def _count(parameter: Parameter) -> float:
+    """How many values it has."""
     if isinstance(parameter, Int):
-        return len(range(parameter.low, parameter.high + 1, parameter.step))
-    if isinstance(parameter, Float) and parameter.step is not None:
-        return math.floor((parameter.high - parameter.low) / parameter.step) + 1
-    return 1
+        return (parameter.high - parameter.low) // parameter.step + 1
+    if isinstance(parameter, Float) and parameter.low < parameter.high:
+        return math.inf if parameter.step is None else math.floor((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
+    return len(parameter.values(1))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from wichtel.domain import Algorithm, RunState
-from wichtel.tuning.ledger import enumerate_space
+from wichtel.tuning.ledger import ENUMERABLE, enumerate_space
 from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.ports import Problem, Result, Searcher, Suggestion
 from wichtel.tuning.registry import make_searcher
@@ -33,6 +34,7 @@ class _Stage:
     name: str
     until: float
     reason: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class Auto:
@@ -102,7 +104,7 @@ class Auto:
         return True
 
     def _make(self) -> Searcher:
-        return make_searcher(Algorithm(name=self._stages[0].name), self._problem)
+        return make_searcher(Algorithm(name=self._stages[0].name, options=self._stages[0].options), self._problem)
 
 
 def _plan(problem: Problem) -> list[_Stage]:
@@ -110,9 +112,11 @@ def _plan(problem: Problem) -> list[_Stage]:
     columns = Encoding(problem.space).dimensions
     every = enumerate_space(problem.space)
     if every is not None and len(every) <= problem.trials:
-        return [_Stage("grid", math.inf, f"grid: each of the {len(every)} configurations can be tried")]
+        reason = f"grid: each of the {len(every)} configurations can be tried"
+        return [_Stage("grid", math.inf, reason, {"resolution": ENUMERABLE})]
     if problem.trials < _ROUNDS * problem.workers:
-        reason = f"sobol: with {problem.workers} of {problem.trials} trials at once there is little to learn, so they are spread evenly"
+        at_once = min(problem.workers, problem.trials)
+        reason = f"sobol: with {at_once} of {problem.trials} trials at once there is little to learn, so they are spread evenly"
         return [_Stage("sobol", math.inf, reason)]
     several = f" for {len(problem.objectives)} objectives" if len(problem.objectives) > 1 else ""
     if several and problem.trials >= _GENERATIONS:
