@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from wichtel.testing import searchers as suite
 from wichtel.tuning.pareto import hypervolume
 from wichtel.tuning.ports import Result
 from wichtel.tuning.registry import make_searcher
+from wichtel.tuning.searchers import cmaes
 
 LEARNING = ["evolution", "nsga2", "reinforce", "cmaes"]
 NUMBERS = Space({"x": Float(-5, 5), "y": Float(1e-4, 1e4, log=True), "n": Int(0, 100)})
@@ -119,9 +122,36 @@ def test_several_objectives_are_refused_with_advice(name):
         ("reinforce", {"entropy": -1}),
         ("reinforce", {"memory": 1}),
         ("cmaes", {"population": 1}),
+        ("cmaes", {"population": 3}),
         ("cmaes", {"sigma": 0}),
+        ("cmaes", {"sigma": 2}),
     ],
 )
 def test_bad_options_are_told(name, options):
     with pytest.raises(InvalidInput, match=f"searcher '{name}'"):
         _made(name, NUMBERS, **options)
+
+
+@pytest.mark.parametrize("options", [{"rate": 1e4}, {"entropy": 1e4}])
+def test_reinforce_with_steps_too_long_stays_a_search(options):
+    losses, _ = _run(_made("reinforce", BRANCHES, **options), _branches)
+    assert len(losses) == 100
+
+
+def test_cmaes_tells_what_failed_from_what_is_huge_or_breaks_a_constraint():
+    def result(number, *losses, broken=0.0):
+        state = RunState.SUCCEEDED if losses else RunState.FAILED
+        return Result(number=number, config={}, state=state, losses=losses, violations=(broken,) if losses else ())
+
+    results = [
+        result(0),
+        result(1, 3.0, broken=math.inf),
+        result(2, -9.0, broken=0.2),
+        result(3, 1e18),
+        result(4, 5.0),
+        result(5, 2.0, broken=0.1),
+    ]
+    values = cmaes._values(results)
+    assert all(map(math.isfinite, values))
+    assert sorted(range(6), key=values.__getitem__) == [4, 3, 5, 2, 0, 1]
+    assert values[4] == 5.0

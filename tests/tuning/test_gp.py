@@ -66,6 +66,17 @@ def test_neither_unit_nor_outliers_matter():
     assert min(losses) < 1e-6 * 0.05
 
 
+@pytest.mark.parametrize(("objectives", "constraints"), [(1, 1), (2, 0)])
+def test_numbers_at_the_end_of_their_range_are_numbers(objectives, constraints):
+    searcher = GaussianProcess(suite.problem(CUBE, objectives=objectives, constraints=constraints), startup=4)
+    ends = [1.7e308, -1.7e308, 1e-300, 0.0, 1.0, 5e-324]
+    for number in range(12):
+        (suggestion,) = searcher.sample(1)
+        losses, violations = (ends[number % 6], ends[number % 5])[:objectives], (abs(ends[number % 4]),) * constraints
+        done = Result(number=number, config=suggestion.config, state=RunState.SUCCEEDED, losses=losses, violations=violations)
+        searcher.update([done])
+
+
 def test_choices_and_numbers_that_exist_only_sometimes():
     space = Space(
         {
@@ -237,7 +248,7 @@ def test_the_logarithm_of_the_expected_improvement_is_right_and_never_flat():
     assert (np.diff(values) < 0).all()
 
 
-@given(losses=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), scale=st.sampled_from([1e-9, 1.0, 1e9]))
+@given(losses=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), scale=st.sampled_from([1e-200, 1e-9, 1.0, 1e9, 1e290]))
 @settings(max_examples=60, deadline=None)
 def test_warping_keeps_the_order_whatever_the_unit(losses, scale):
     losses = np.array([round(loss, 3) for loss in losses])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wichtel.domain import Algorithm, Float, InvalidInput, RunState, Space
 from wichtel.testing import searchers as suite
+from wichtel.tuning.halving import Brackets
 from wichtel.tuning.ports import Result
 from wichtel.tuning.registry import make_searcher
 
@@ -45,6 +46,11 @@ def test_the_published_brackets(workers):
     for cycle in (0, 1):
         for kind, rungs in enumerate(expected):
             assert Counter(s.budget for s in suggestions if s.state["bracket"] == 4 * cycle + kind) == rungs
+
+
+def test_the_sizes_of_brackets_are_exact():
+    # 11/9 · 3⁸ is 8019, and a little more in floating-point numbers.
+    assert Brackets(1, 3**10, 3, False, where="").sizes[2] == 8019
 
 
 def test_a_synchronous_rung_promotes_the_best_of_all_and_waits_for_the_last():

@@ -59,6 +59,7 @@ def test_crowding_prefers_the_outermost_and_the_lonely():
     assert distance[[0, 4]].tolist() == [math.inf, math.inf]
     assert distance[3] > distance[2] > distance[1]
     assert crowding_distance(np.ones((3, 2))).tolist() == [0, 0, 0]
+    assert crowding_distance(np.array([[-1.7e308], [0.0], [1.7e308]])).tolist() == [math.inf, 1, math.inf]
 
 
 def _result(number, *losses, violations=()):

@@ -45,6 +45,17 @@ def test_names_and_options_are_checked():
         make_searcher(Algorithm(name="tpe", options={"start_up": 3}), problem)
     with pytest.raises(InvalidInput, match="at least 1"):
         make_searcher(Algorithm(name="grid", options={"resolution": 0}), problem)
+    for name, options, words in (
+        ("grid", {"resolution": 2.5}, "'resolution' is 2.5, but must be a whole number"),
+        ("tpe", {"startup": True}, "a whole number"),
+        ("nsga2", {"population": 8.0}, "a whole number or None"),
+        ("evolution", {"scale": float("nan")}, "a finite number"),
+        ("pbt", {"perturbation": float("inf")}, "a finite number"),
+        ("hyperband", {"asynchronous": "no"}, "true or false"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            make_searcher(Algorithm(name=name, options=options), problem)
+    assert make_searcher(Algorithm(name="hyperband", options={"max_budget": 9}), problem)
     with pytest.raises(InvalidInput, match="no float or whole number"):
         make_searcher(Algorithm(name="cmaes"), suite.problem(Space({"n": Int(1, 1)})))
 

@@ -99,7 +99,7 @@ class Brackets:
         #: Those of all rungs, ascending.
         self.budgets = tuple(float(max_budget / eta ** (kinds - 1 - k)) for k in range(kinds))
         #: By kind, how many configurations begin in one cycle.
-        self.sizes = tuple(math.ceil(kinds / (kinds - k) * eta ** (kinds - 1 - k)) for k in range(kinds))
+        self.sizes = tuple(-(-kinds * eta ** (kinds - 1 - k) // (kinds - k)) for k in range(kinds))
         #: By bracket; when synchronous, only the last is at work.
         self._brackets: list[list[_Rung]] = []
         self._begun = 0

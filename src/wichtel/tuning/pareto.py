@@ -78,12 +78,13 @@ def crowding_distance(losses: Losses) -> Losses:
     for column in losses.T:
         order = np.argsort(column, kind="stable")
         sorted_ = column[order]
-        extent = sorted_[-1] - sorted_[0] if len(column) else 0.0
-        if not extent > 0:
+        if not len(column) or not sorted_[-1] > sorted_[0]:
             continue
         distance[order[[0, -1]]] = np.inf
+        # In halves, whose differences do not overflow.
+        half = sorted_ / 2
         with np.errstate(invalid="ignore"):
-            distance[order[1:-1]] += (sorted_[2:] - sorted_[:-2]) / extent
+            distance[order[1:-1]] += (half[2:] - half[:-2]) / (half[-1] - half[0])
     return np.nan_to_num(distance, nan=np.inf, posinf=np.inf)
 
 

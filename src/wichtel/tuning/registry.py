@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -124,12 +125,36 @@ def _make(group: str, noun: str, algorithm: Algorithm, *arguments: Any) -> objec
     for name in algorithm.options:
         if name not in options and not open_ended:
             raise InvalidInput(f"there is no option {name!r}.", where=where, hint=did_you_mean(name, options))
+        if name in options:
+            _check_option(signature.parameters[name], algorithm.options[name], where)
     try:
         return factory(*arguments, **algorithm.options)
     except UserError:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"its options do not do: {error}.", where=where) from error
+
+
+#: What plain annotations of options mean.
+_PLAIN = {"int": "a whole number", "float": "a finite number", "bool": "true or false", "str": "a string", "None": "None"}
+
+
+def _check_option(option: inspect.Parameter, value: object, where: str) -> None:
+    """Refuse a value of another kind than the option is annotated with, if that is plain.
+
+    Raises:
+        InvalidInput: it is of another kind, or not finite.
+    """
+    written = option.annotation if isinstance(option.annotation, str) else getattr(option.annotation, "__name__", "")
+    kinds = [kind.strip() for kind in written.split("|")]
+    if any(kind not in _PLAIN for kind in kinds):
+        return
+    fits = type(value).__name__ in kinds or (value is None and "None" in kinds)
+    if "float" in kinds and isinstance(value, int | float) and not isinstance(value, bool):
+        fits = abs(value) < math.inf
+    if not fits:
+        words = " or ".join(_PLAIN[kind] for kind in kinds)
+        raise InvalidInput(f"option {option.name!r} is {value!r}, but must be {words}.", where=where)
 
 
 def check_algorithms(spec: StudySpec) -> None:

@@ -199,7 +199,7 @@ def warp(losses: Array) -> Array:
     middle = float(np.median(losses))
     good = losses <= middle
     unit = spread(losses)
-    targets = np.where(good, (losses - middle) / unit, 0.0)
+    targets = np.minimum(losses - middle, 0.0) / unit
     bad = losses[~good]
     if len(bad):
         targets[~good] = ndtri(0.5 + 0.5 * _ranks(bad) / (len(bad) + 1))
@@ -209,7 +209,10 @@ def warp(losses: Array) -> Array:
 def spread(losses: Array) -> float:
     """The unit of `warp` below the median, in that of the losses."""
     middle = float(np.median(losses))
-    return math.sqrt(float(np.mean((losses[losses <= middle] - middle) ** 2))) or 1.0
+    away = losses[losses <= middle] - middle
+    # Whose squares would overflow, or vanish, if they were not scaled first; by a power of two, which loses no digit.
+    _, exponent = math.frexp(float(np.abs(away).max()))
+    return math.ldexp(math.sqrt(float(np.mean(np.ldexp(away, -exponent) ** 2))), exponent) or 1.0
 
 
 def _ranks(values: Array) -> Array:

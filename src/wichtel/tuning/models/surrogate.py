@@ -34,6 +34,8 @@ _FITTED = 200
 _AUGMENTED = 0.05
 #: What a violation counts at most, in units of the median one.
 _WORST = 3.0
+#: Losses and violations beyond it count as this, so that their differences and means are finite.
+_LARGEST = 1e300
 _LEADERS = 5
 #: A stopped trial is no better than this share of those that finished.
 _STOPPED = 0.75
@@ -172,10 +174,11 @@ class Surrogate:
         if self._table is None:
             results = self._results
             nothing = ((np.nan,) * self._objectives, (np.nan,) * self._constraints)
+            violations = np.array([r.violations or nothing[1] for r in results], dtype=float).reshape(len(results), self._constraints)
             self._table = _Table(
                 vectors=np.array(self._vectors),
-                losses=np.array([r.losses or nothing[0] for r in results], dtype=float),
-                violations=np.array([r.violations or nothing[1] for r in results], dtype=float).reshape(len(results), self._constraints),
+                losses=np.clip(np.array([r.losses or nothing[0] for r in results], dtype=float), -_LARGEST, _LARGEST),
+                violations=np.where(np.isinf(violations), violations, np.minimum(violations, _LARGEST)),
                 stopped=np.array([r.state is RunState.STOPPED for r in results]),
                 finished=np.array([r.state is RunState.SUCCEEDED and bool(r.losses) for r in results]),
                 feasible=np.array([r.feasible for r in results]),
@@ -271,4 +274,4 @@ def _in_medians(violations: Array) -> Array:
     """Violations in units of the median of those that are any, NaN left as it is."""
     broken = violations[np.isfinite(violations) & (violations > 0)]
     unit = float(np.median(broken)) if len(broken) else 1.0
-    return np.minimum(violations / unit, _WORST)
+    return np.minimum(violations, _WORST * unit) / unit

@@ -40,7 +40,7 @@ class Hyperband:
         while rungs[-1] * eta <= max_resource:
             rungs.append(rungs[-1] * eta)
         n = len(rungs)
-        sizes = [math.ceil(n / (n - b) * eta ** (n - b - 1)) for b in range(n)]
+        sizes = [-(-n * eta ** (n - b - 1) // (n - b)) for b in range(n)]
         ends = [total / sum(sizes) for total in accumulate(sizes)]
         self._rungs = rungs
         self._brackets = [_Bracket(b, start, end) for b, (start, end) in enumerate(zip([0.0, *ends], ends, strict=False))]

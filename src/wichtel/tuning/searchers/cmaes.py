@@ -14,6 +14,9 @@ from wichtel.tuning.ledger import Ledger
 from wichtel.tuning.models.encoding import Encoding, Vector
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
+#: Losses beyond it count as this: the strategy works out how far they are apart.
+_LARGEST = 1e300
+
 
 class CMAES:
     """Moves a normal distribution towards the better half of each generation, and learns its shape. For numbers that hang together.
@@ -41,10 +44,10 @@ class CMAES:
             raise InvalidInput(
                 "the space has no float or whole number that always exists.", where="searcher 'cmaes'", hint="Use 'tpe' or 'random'."
             )
-        if population is not None and population < 2:
-            raise InvalidInput(f"population is {population}, but must be at least 2.", where="searcher 'cmaes'")
-        if not sigma > 0:
-            raise InvalidInput(f"sigma is {sigma}, but must be positive.", where="searcher 'cmaes'")
+        if population is not None and population < 4:
+            raise InvalidInput(f"population is {population}, but must be at least 4.", where="searcher 'cmaes'")
+        if not 1e-6 <= sigma <= 1:
+            raise InvalidInput(f"sigma is {sigma}, but must be from 1e-6 to 1.", where="searcher 'cmaes'")
         self._population = population
         self._sigma = sigma
         self._ledger = Ledger(problem.space)
@@ -100,6 +103,14 @@ class CMAES:
 
 
 def _values(results: Sequence[Result]) -> list[float]:
-    """A number for each result that says how good it is. Only the order counts, so that infinity is a fair value for a failure."""
-    worst = max((r.losses[0] for r in results if r.feasible), default=0.0)
-    return [math.inf if not r.losses else r.losses[0] if r.feasible else worst + sum(r.violations) for r in results]
+    """A finite number for each result that says how good it is: its loss if it is feasible; others come behind, by their violations."""
+    worst = max((_finite(r.losses[0]) for r in results if r.feasible), default=0.0)
+    broken = {r.number: sum(r.violations) if r.losses else math.inf for r in results if not r.feasible}
+    places = sorted(set(broken.values()))
+    # In steps that even a huge loss does not swallow.
+    step = max(1.0, abs(worst))
+    return [_finite(r.losses[0]) if r.feasible else worst + (1 + places.index(broken[r.number])) * step for r in results]
+
+
+def _finite(loss: float) -> float:
+    return min(max(loss, -_LARGEST), _LARGEST)

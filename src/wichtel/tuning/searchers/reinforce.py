@@ -15,6 +15,9 @@ from wichtel.tuning.models.encoding import Column, Encoding, Vector
 from wichtel.tuning.pareto import Key, order
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
+#: Logits stay within this, so that no probability becomes 0, of which there is no logarithm.
+_SURE = 300.0
+
 
 class Reinforce:
     """Draws each parameter from a distribution of its own, and makes those draws likelier that came to more than was expected.
@@ -105,7 +108,8 @@ class _Table:
         gradient = -p
         gradient[int(entry)] += 1
         # The second term is the gradient of the entropy. By the number of options, since each is drawn the more rarely the more there are.
-        self._logits += self._count * (step * gradient + bonus * p * (surprise - p @ surprise))
+        moved = self._logits + self._count * (step * gradient + bonus * p * (surprise - p @ surprise))
+        self._logits = np.clip(moved, -_SURE, _SURE)
 
     def _probabilities(self) -> Vector:
         raised: Vector = np.exp(self._logits - self._logits.max())
@@ -129,4 +133,6 @@ class _Normal:
         # Williams's choice of rates, in proportion to the variance: the steps stay as long as the distribution is wide.
         shape = min((away / self._deviation) ** 2 - 1, 3.0)
         self._mean = min(max(self._mean + step * away, 0.0), 1.0)
-        self._deviation = min(max(self._deviation * math.exp(0.5 * step * shape + bonus), 0.02), 0.5)
+        # By e⁴ or its inverse it comes from one bound to the other.
+        change = min(max(0.5 * step * shape + bonus, -4.0), 4.0)
+        self._deviation = min(max(self._deviation * math.exp(change), 0.02), 0.5)
