@@ -222,6 +222,18 @@ def test_a_lost_worker_gives_its_run_back_until_the_attempts_are_used_up() -> No
     assert [note.kind for note in world.notes].count("worker.quarantined") == 1
 
 
+def test_a_worker_that_never_lives_is_tried_for_ever() -> None:
+    world = World(seats=1)
+    world.add(make_run(retry=RetryPolicy(max_attempts=3000)))
+    for _ in range(2500):
+        world.now += 61
+        world.roster.tick()
+        world.settle()
+        (worker,) = world.workers
+        world.die(worker)
+    assert world.roster.jobs["a"].lost == 2500
+
+
 def test_attempts_that_a_dead_controller_cut_short_are_not_held_against_the_run() -> None:
     run = make_run(retry=RetryPolicy(max_attempts=1))
     for attempt in range(1, 6):

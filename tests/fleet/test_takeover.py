@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from wichtel.domain import RunState
+from wichtel.domain import RetryPolicy, RunState
 from wichtel.fleet import LocalEngine
 from wichtel.store import Database
 from wichtel.testing.engines import Fleet
@@ -111,6 +111,21 @@ def test_a_controller_that_slept_through_its_lease_writes_nothing_more(tmp_path:
             assert fleet.controller.leading
     finally:
         end(first)
+
+
+def test_orderly_stops_are_not_held_against_the_run_that_was_at_work(tmp_path: Path) -> None:
+    once = {"retry": RetryPolicy(max_attempts=1)}
+    for attempt in range(1, 3):
+        with Fleet(LocalEngine(1), tmp_path) as fleet:
+            spec = fleet.spec("sleeps", seconds=60, options=once)
+            fleet.controller.submit([spec]).result(10)
+            end = time.monotonic() + 20
+            while fleet.stored(spec.id).attempt < attempt:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            fleet.controller.stop()
+            run = fleet.stored(spec.id)
+            assert (run.state, run.attempt, run.error) == (RunState.PREEMPTED, attempt, None)
 
 
 def test_an_orderly_stop_leaves_the_rest_to_the_next_start(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from wichtel.domain import InvalidInput, NotFound, Resources, SystemFault, UserE
 from wichtel.fleet import paths
 from wichtel.fleet.messages import Assign, Reported, Result, Welcome, encode
 from wichtel.fleet.ports import Canceled, Stopped
+from wichtel.store import codec
 
 if TYPE_CHECKING:
     from wichtel.store import Artifacts
@@ -206,6 +207,7 @@ class Carrier:
         result = self._result(context, state, value, error)
         try:
             encode(result)
+            codec.encode(value)
         except InvalidInput as unfit:
             unfit = InvalidInput(f"the result cannot be kept: {unfit.message}", where=assign.entry, hint=unfit.hint)
             result = msgspec.structs.replace(result, state="FAILED", value=None, error=unfit.to_json())

@@ -242,7 +242,12 @@ class Leadership:
     def _on_gone(self, worker: str, reason: str) -> None:
         self._links.pop(worker, None)
         job = self.roster.job_of(worker)
-        output = paths.keep_log(self._state_dir, worker, *((job.id, job.run.attempt) if job else ("", 0)))
+        try:
+            output = paths.keep_log(self._state_dir, worker, *((job.id, job.run.attempt) if job else ("", 0)))
+        except OSError as error:
+            # A full disk must not keep anybody from hearing that the worker is gone.
+            _logger.warning("what worker %s wrote is not kept: %s", worker, error)
+            output = ""
         if not self._links:
             self._no_links.set()
         self.roster.gone(worker, reason, output)
@@ -335,12 +340,13 @@ class Leadership:
 
     async def _close(self) -> None:
         """End the workers, then write what became of their runs."""
+        # First, so that an end that we bring about is not held against the runs.
+        self.roster.close()
         for link in list(self._links.values()):
             link.kill()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._no_links.wait(), 10.0)
         if not self.deposed:
-            self.roster.close()
             for effect in self.roster.drain():
                 if isinstance(effect, effects.Save | effects.Ended):
                     self._log.save(effect.run)

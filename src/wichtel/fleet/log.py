@@ -227,7 +227,13 @@ class Log:
         until = self._loop.time() + _TELL_SECONDS
         while self._due and not self._closed:
             then, new = self._due.popleft()
-            then(new)
+            try:
+                then(new)
+            except Exception:  # noqa: BLE001 - a fault of ours: better led anew than led on without the others being told
+                _log.critical("what was written cannot be told", exc_info=True)
+                self.close()
+                self._deposed()
+                return
             if self._due and self._loop.time() > until:
                 self._loop.call_soon(self._tell)
                 return

@@ -35,6 +35,9 @@ _FORGET_SECONDS = 60.0
 #: Deaths in a row, without a run finished between, that put a worker's seat into quarantine.
 _QUARANTINE_AFTER = 3
 
+#: A pause doubles at most this often: no number is large enough for a worker that cannot start for days.
+_DOUBLINGS = 16
+
 #: A run is given up after this many times its allowed attempts even if it was only dead controllers that cut them short.
 _CUT_SHORT_FACTOR = 10
 
@@ -374,7 +377,7 @@ class Roster:
         job.run = replace(job.run, state=RunState.PREEMPTED, error=error)
         job.step = job.deadline = job.kill_at = job.stop = None
         if count:
-            job.not_before = self._clock() + min(30.0, self.settings.retry_seconds * 2 ** (job.lost - 1))
+            job.not_before = self._clock() + min(30.0, self.settings.retry_seconds * 2.0 ** min(job.lost - 1, _DOUBLINGS))
         self.line.put(job)
         self._effects.append(Save(job.run))
 
@@ -414,7 +417,7 @@ class Roster:
         data = {"reason": reason, "deaths": seat.deaths, "run": job.id if job else ""}
         self._effects.append(Note("worker.lost", worker, data))
         if seat.deaths > 1:
-            pause = min(60.0, 0.5 * 2 ** (seat.deaths - 2))
+            pause = min(60.0, 0.5 * 2.0 ** min(seat.deaths - 2, _DOUBLINGS))
             seat.retry_at = self._clock() + pause
             if seat.deaths >= _QUARANTINE_AFTER:
                 self._effects.append(Note("worker.quarantined", worker, data | {"seconds": pause}))

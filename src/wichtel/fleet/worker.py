@@ -123,7 +123,8 @@ class Worker:
                     assign = context.assign
                     beat = Heartbeat(assign.run, assign.attempt, assign.epoch, context.collect())
                 now = time.monotonic()
-                again = [(r, t) for r, t in self._unacknowledged.values() if now - t > welcome.resend_seconds]
+                # A copy, since the reading thread removes what is acknowledged.
+                again = [(r, t) for r, t in list(self._unacknowledged.values()) if now - t > welcome.resend_seconds]
                 try:
                     self._socket.sendall(frame(beat))
                     for result, _ in again:

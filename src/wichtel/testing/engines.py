@@ -202,6 +202,10 @@ def bad_entries_are_told(fleet: Fleet) -> None:
 def odd_values_do_no_harm(fleet: Fleet) -> None:
     """NaN is reported as it is; a step twice and a result that is no JSON are the user's errors."""
     odd, backwards, unfit, far = fleet.run(fleet.spec("odd_metrics"), fleet.spec("backwards"), fleet.spec("no_json"), fleet.spec("far"))
+    (keyed,) = fleet.run(fleet.spec("no_json_keys"))
+    assert keyed.state is RunState.FAILED
+    assert keyed.error is not None
+    assert "the result cannot be kept" in keyed.error["message"]
     assert odd.state is RunState.SUCCEEDED
     (metrics,) = [m.metrics for m in fleet.listener.measurements if m.run == odd.spec.id]
     assert math.isnan(metrics["x"])

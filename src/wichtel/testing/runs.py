@@ -180,3 +180,8 @@ def scratches(payload: dict[str, Any], context: RunContext) -> str:
 def no_json(payload: dict[str, Any], context: RunContext) -> object:
     """Return what is not JSON."""
     return object()
+
+
+def no_json_keys(payload: dict[str, Any], context: RunContext) -> dict[Any, int]:
+    """Return a table whose keys are no strings."""
+    return {(1, 2): 3}
