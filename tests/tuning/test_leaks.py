@@ -49,6 +49,18 @@ def test_a_number_label_is_judged_by_r_squared():
     assert "R²" in leak.reason
 
 
+@pytest.mark.parametrize("rows", [150, 3000])
+def test_a_label_with_a_long_tail_is_found_among_the_features(rows):
+    y = np.exp(2 * np.random.default_rng(0).normal(size=rows))
+    assert [leak.feature for leak in check_leaks({"price": y, "log": np.log(y), "noise": np.roll(y, 1)}, "price")] == ["log"]
+
+
+def test_rows_without_a_label_hide_nothing():
+    y = np.random.default_rng(0).normal(size=500)
+    missing = np.where(np.arange(500) % 9, y, np.nan)
+    assert [leak.feature for leak in check_leaks({"label": missing, "copy": y}, "label")] == ["copy"]
+
+
 def test_missing_values_are_a_part_of_their_own():
     data = table()
     data["known_later"] = np.where(data["label"] == 1, data["noise"], np.nan)
@@ -68,6 +80,23 @@ def test_rows_in_both_sets_are_found():
     (leak,) = check_leaks(train, "label", test)
     assert leak.feature == ""
     assert leak.score == pytest.approx(0.1, abs=0.01)
+
+
+def test_rows_are_found_though_one_table_has_whole_numbers_and_the_other_does_not():
+    random = np.random.default_rng(0)
+    train = {"a": random.integers(0, 10**6, 100), "b": random.integers(0, 10**6, 100), "label": random.integers(0, 2, 100)}
+    (leak,) = check_leaks(train, "label", {"a": train["a"].astype(float), "b": train["b"]})
+    assert leak.score == 1.0
+
+
+def test_a_table_of_nothing_but_a_label_has_no_leak():
+    assert check_leaks({"label": np.arange(20)}, "label", {"label": np.arange(20)}) == []
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.5, float("nan")])
+def test_a_threshold_out_of_range_is_refused(threshold: float):
+    with pytest.raises(InvalidInput, match="at most 1"):
+        check_leaks(table(), "label", threshold=threshold)
 
 
 def test_data_that_repeats_itself_anyhow_is_no_leak():

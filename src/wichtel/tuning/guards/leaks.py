@@ -28,7 +28,7 @@ class Leak:
 
     #: The feature; empty for rows that are in both sets.
     feature: str
-    #: How well the feature alone predicts the label (area under the ROC curve, or R²), or the share of test rows that are training rows.
+    #: How well the feature alone predicts the label (area under the ROC curve, or R² of ranks); or the share of test rows in `train`.
     score: float
     reason: str
 
@@ -37,26 +37,31 @@ def check_leaks(train: Any, label: str, test: Any = None, *, threshold: float = 
     """Look for leaks in tables, before a search learns to use them.
 
     Each feature alone predicts the label out of fold, from the label's mean in each part of the feature's range (each category): a label of
-    classes by the area under the ROC curve (of several classes, the worst one against the rest), a number by R². A feature at or above
-    `threshold` is reported. With `test`, so are test rows whose features occur in `train`, if they are more than the data repeats anyhow.
+    classes by the area under the ROC curve (of several classes, the worst one against the rest), a number by the R² of its ranks. A feature
+    at or above `threshold` is reported; rows whose label is NaN are not looked at. With `test`, so are test rows whose features occur in
+    `train`, if they are more than the data repeats anyhow.
 
     Args:
         train: A pandas or polars data frame, or a mapping of column names to arrays of one length.
         label: The column to be predicted.
         test: A table of the same columns.
-        threshold: Of the feature's score.
+        threshold: Of the feature's score, above 0 and at most 1.
 
     Raises:
-        InvalidInput: there is no such column, columns of different lengths, or fewer than 10 rows.
+        InvalidInput: there is no such column, columns of different lengths, fewer than 10 rows with a label, or a threshold out of range.
     """
+    if not 0 < threshold <= 1:
+        raise InvalidInput(f"it is {threshold}, but must be above 0 and at most 1.", where="threshold")
     table = _columns(train, "train")
     if label not in table:
         raise InvalidInput(f"there is no column {label!r}.", where="train", hint=did_you_mean(label, table))
     target = table.pop(label)
-    if len(target) < 10:
-        raise InvalidInput(f"{len(target)} rows are too few to tell.", where="train")
-    found = [leak for name, column in table.items() if (leak := _from_feature(name, column, target, threshold)) is not None]
-    if test is not None:
+    labelled = ~np.isnan(target) if np.issubdtype(target.dtype, np.floating) else np.ones(len(target), dtype=bool)
+    if labelled.sum() < 10:
+        raise InvalidInput(f"{labelled.sum()} rows with a label are too few to tell.", where="train")
+    scored = (_from_feature(name, column[labelled], target[labelled], threshold) for name, column in table.items())
+    found = [leak for leak in scored if leak is not None]
+    if test is not None and table:
         other = _columns(test, "test")
         missing = [name for name in table if name not in other]
         if missing:
@@ -83,8 +88,12 @@ def _from_feature(name: str, column: _Array, target: _Array, threshold: float) -
     number = np.issubdtype(target.dtype, np.number) and not np.issubdtype(target.dtype, np.bool_)
     classes = np.unique(target.astype(str))
     if number and len(classes) > _CLASSES:
-        score = _r_squared(_out_of_fold(parts, target.astype(float)), target.astype(float))
-        measure = "R²"
+        from scipy.stats import rankdata
+
+        # Not the values: in a long tail, one part of the range holds much of the variance, and even the label would not predict itself.
+        ranks = rankdata(target)
+        score = _r_squared(_out_of_fold(parts, ranks), ranks)
+        measure = "R² (of its ranks)"
     elif 2 <= len(classes) <= _CLASSES:
         each = [(target.astype(str) == c).astype(float) for c in (classes[1:] if len(classes) == 2 else classes)]
         score = min(_area(_out_of_fold(parts, one), one) for one in each)
@@ -143,8 +152,8 @@ def _area(predicted: _Array, positive: _Array) -> float:
 
 
 def _from_rows(train: dict[str, _Array], test: dict[str, _Array]) -> Leak | None:
-    known = _rows(train, list(train))
-    asked = _rows(test, list(train))
+    pairs = [_alike(column, test[name]) for name, column in train.items()]
+    known, asked = _rows([mine for mine, _ in pairs]), _rows([other for _, other in pairs])
     values, counts = np.unique(known, return_counts=True)
     repeated = float(counts[counts > 1].sum()) / len(known)
     shared = float(np.isin(asked, values).mean()) if len(asked) else 0.0
@@ -154,7 +163,13 @@ def _from_rows(train: dict[str, _Array], test: dict[str, _Array]) -> Leak | None
     return Leak(feature="", score=shared, reason=reason)
 
 
-def _rows(table: dict[str, _Array], names: list[str]) -> _Array:
+def _alike(one: _Array, other: _Array) -> tuple[_Array, _Array]:
+    """Both in one type if they are numbers: whole ones are written as others as soon as a value is missing."""
+    if one.dtype != other.dtype and all(np.issubdtype(column.dtype, np.number) for column in (one, other)):
+        return one.astype(float), other.astype(float)
+    return one, other
+
+
+def _rows(columns: list[_Array]) -> _Array:
     """One key for each row."""
-    columns = [table[name].astype(str) for name in names]
-    return np.array(["\x1f".join(row) for row in zip(*columns, strict=True)], dtype=str)
+    return np.array(["\x1f".join(row) for row in zip(*(column.astype(str) for column in columns), strict=True)], dtype=str)
