@@ -138,3 +138,33 @@ def test_a_study_that_cannot_be_carried_is_refused_before_it_begins(api: Any) ->
     answer = api("POST", "/v1/studies", 422, json=study | {"terminators": [{"name": "no_improvment"}]})
     assert "no terminator" in answer["message"]
     assert "twice" in api("POST", "/v1/studies", 422, json=study | {"objectives": objectives * 2})["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"workers": 10**9}, "workers are more than"),
+        ({"folds": 10**5, "repeats": 10**5}, "evaluations of each trial are more than"),
+        ({"trials": 10**12}, "trials are more than"),
+        ({"priority": 2**40}, "32 bits"),
+        ({"resources": {"gpus": "$NaN"}}, "not finite"),
+        ({"timeout_seconds": -1.0}, "timeout_seconds"),
+        ({"max_failed_share": "$NaN"}, "no share"),
+        ({"meta": {"rows": "$Infinity"}}, "no finite number"),
+        ({"origins": [1]}, "expected `str`"),
+        ({"id": "s/3"}, "'/'"),
+        ({"id": ""}, "an id and a name"),
+        ({"entry": "wichtel:tuning.function.call"}, "not for callers"),
+    ],
+)
+def test_a_study_that_would_harm_the_service_is_refused(api: Any, changes: dict[str, Any], words: str) -> None:
+    objectives = [{"metric": "loss", "better": "smaller"}]
+    study = {"name": "harmful", "space": {"x": {"kind": "bool"}}, "objectives": objectives, "entry": "mine:train"}
+    answer = api("POST", "/v1/studies", 422, json=study | changes)
+    assert words in answer["message"]
+    assert answer["where"]
+
+
+def test_a_body_that_is_nested_too_deeply(api: Any) -> None:
+    for depth in (900, 100_000):
+        assert api("POST", "/v1/studies", 422, content=b'{"name":' + b"[" * depth + b"]" * depth + b"}")["code"] == "invalid_input"

@@ -12,6 +12,7 @@ from wichtel.domain import (
     Float,
     IllegalTransition,
     Intent,
+    InvalidInput,
     Job,
     Measurement,
     Metadata,
@@ -172,6 +173,8 @@ def test_studies_and_trials(database):
         assert not tx.studies.add(spec)
         with pytest.raises(AlreadyExists, match="'mine'"):
             tx.studies.add(replace(spec, id="s-2"))
+        with pytest.raises(InvalidInput, match="a trial of study 's-1'"):
+            tx.studies.add(replace(spec, id="s-1/3", name="third"))
         tx.studies.add(replace(spec, id="s-3", name="other"))
         assert tx.studies.by_name("mine").spec == spec
         assert tx.studies.by_name("x") is None

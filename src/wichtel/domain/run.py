@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ class Resources:
     """What one run occupies while it runs.
 
     Raises:
-        InvalidInput: a negative amount.
+        InvalidInput: an amount that is negative or not finite.
     """
 
     cpus: float = 1.0
@@ -26,6 +27,8 @@ class Resources:
     def __post_init__(self) -> None:
         if self.cpus < 0 or self.gpus < 0 or (self.memory_bytes is not None and self.memory_bytes <= 0):
             raise InvalidInput(f"{self} has a negative amount.")
+        if not (math.isfinite(self.cpus) and math.isfinite(self.gpus)):
+            raise InvalidInput(f"{self} has an amount that is not finite.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,9 @@ class RunSpec:
     """What is to be run. Submitting the same `id` twice is submitting it once.
 
     `entry` is ``"module:function"``; a worker imports it and calls ``function(payload, context)``, whose plain-JSON result is the run's.
+
+    Raises:
+        InvalidInput: a priority of more than 32 bits.
     """
 
     id: str
@@ -62,6 +68,10 @@ class RunSpec:
     checkpoint_from: str = ""
     #: Whether its checkpoint is kept when it ends, until `Controller.forget`.
     keep_checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        if not -(2**31) <= self.priority < 2**31:
+            raise InvalidInput(f"priority {self.priority} does not fit into 32 bits.", where=f"run {self.id!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from numbers import Integral, Real
 from typing import Any, Self
 
 from wichtel.domain.errors import InvalidInput, one_of
@@ -15,6 +16,10 @@ from wichtel.domain.run import Resources, RetryPolicy
 from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
 from wichtel.domain.states import RunState, StudyState
+
+#: More than any fleet has, and few enough that a service can hold their runs in memory.
+_MOST_WORKERS = 100_000
+_MOST_EVALUATIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,7 @@ class StudySpec:
     """One search. Each evaluation of a trial becomes a run of `entry` with ``{**payload, "config": …, "trial": number, …}``.
 
     Raises:
-        InvalidInput: a number that makes no sense, such as no trials or no workers; a metric that is both objective and cost.
+        InvalidInput: a number that makes no sense, such as no trials or no workers, or so many that nobody could carry it.
     """
 
     id: str
@@ -153,22 +158,46 @@ class StudySpec:
     max_failed_share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise InvalidInput(f"a study of {self.trials} trials finds nothing.", where=f"study {self.name!r}")
-        if self.workers < 1:
-            raise InvalidInput(f"{self.workers} workers cannot work.", where=f"study {self.name!r}")
+        where = f"study {self.name!r}"
+        if not self.id or not self.name:
+            raise InvalidInput("a study needs an id and a name.", where=where)
+        self._check_numbers(where)
         if not self.objectives:
-            raise InvalidInput("a study needs an objective.", where=f"study {self.name!r}")
-        if self.folds < 1 or self.repeats < 1:
-            raise InvalidInput(f"{self.folds} folds × {self.repeats} repeats is no evaluation.", where=f"study {self.name!r}")
-        for limit, what in ((self.max_seconds, "max_seconds"), (self.max_cost, "max_cost")):
-            if limit is not None and not limit > 0:
-                raise InvalidInput(f"{what} is {limit}, but must be positive.", where=f"study {self.name!r}")
+            raise InvalidInput("a study needs an objective.", where=where)
         names = [o.metric for o in self.objectives]
         if len(set(names)) < len(names):
-            raise InvalidInput(f"an objective stands there twice: {', '.join(names)}.", where=f"study {self.name!r}")
+            raise InvalidInput(f"an objective stands there twice: {', '.join(names)}.", where=where)
         for config in self.enqueued:
             self.space.check(config)
+
+    def _check_numbers(self, where: str) -> None:
+        for name in ("trials", "workers", "folds", "repeats", "seed", "priority"):
+            if not isinstance(getattr(self, name), Integral):
+                raise InvalidInput(f"{name} is {getattr(self, name)!r}, which is no whole number.", where=where)
+        if self.trials < 1:
+            raise InvalidInput(f"a study of {self.trials} trials finds nothing.", where=where)
+        if self.workers < 1:
+            raise InvalidInput(f"{self.workers} workers cannot work.", where=where)
+        if self.folds < 1 or self.repeats < 1:
+            raise InvalidInput(f"{self.folds} folds × {self.repeats} repeats is no evaluation.", where=where)
+        for number, most, what in (
+            (self.trials, 2**31 - 1, "trials"),
+            (self.workers, _MOST_WORKERS, "workers"),
+            (self.evaluations, _MOST_EVALUATIONS, "evaluations of each trial"),
+        ):
+            if number > most:
+                raise InvalidInput(f"{number:,} {what} are more than {most:,}.", where=where)
+        if not -(2**31) <= self.priority < 2**31:
+            raise InvalidInput(f"priority {self.priority} does not fit into 32 bits.", where=where)
+        for name in ("max_seconds", "max_cost", "timeout_seconds"):
+            limit = getattr(self, name)
+            if limit is not None and not (_is_number(limit) and limit > 0):
+                raise InvalidInput(f"{name} is {limit!r}, but must be positive.", where=where)
+        if not (_is_number(self.max_failed_share) and 0 <= self.max_failed_share <= 1):
+            raise InvalidInput(f"max_failed_share is {self.max_failed_share!r}, which is no share.", where=where, hint="Between 0 and 1.")
+        for name, value in self.meta.items():
+            if not (_is_number(value) and math.isfinite(value)):
+                raise InvalidInput(f"{name!r} is {value!r}, which is no finite number.", where=f"{where}, meta")
 
     @property
     def evaluations(self) -> int:
@@ -178,6 +207,11 @@ class StudySpec:
     def trial_seed(self, number: int, evaluation: int = 0) -> int:
         """The seed of an evaluation of trial `number`: the same on every resume, in every order. In ``[0, 2**31)``."""
         return seed_of(self.seed, number, evaluation) if evaluation else seed_of(self.seed, number)
+
+
+def _is_number(value: object) -> bool:
+    """Of whatever library."""
+    return isinstance(value, Real)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ def encode(value: Any) -> bytes:
     """
     try:
         data = msgspec.json.encode(value, enc_hook=_write_special)
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise _unfit(error) from error
     # Most values hold no string that has to be escaped, and no float that JSON lacks, which is written as null.
     if b'"$' in data or (b"null" in data and _lacking([msgspec.to_builtins(value, enc_hook=_write_special, str_keys=True)])):
@@ -51,7 +51,7 @@ def to_plain(value: Any) -> Any:
     """
     try:
         return _hide(msgspec.to_builtins(value, enc_hook=_write_special, str_keys=True))
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, OverflowError, RecursionError, UnicodeEncodeError) as error:
         raise _unfit(error) from error
 
 
@@ -69,6 +69,8 @@ def decode(data: bytes | str, kind: type[T]) -> T:
         plain = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"this is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise InvalidInput("this is nested too deeply.") from error
     return from_plain(plain, kind)
 
 
@@ -78,11 +80,13 @@ def from_plain(plain: Any, kind: type[T]) -> T:
     Raises:
         InvalidInput: as `decode`.
     """
-    _refuse_unknown(plain, kind, "$")
     try:
+        _refuse_unknown(plain, kind, "$")
         return msgspec.convert(_unhide(plain), kind, dec_hook=_read_special)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
+    except RecursionError as error:
+        raise InvalidInput("this is nested too deeply.") from error
 
 
 def read(data: bytes | str, kind: type[T]) -> T:

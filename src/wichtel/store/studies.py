@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import AlreadyExists, Study, StudySpec, StudyState, Trial, move
+from wichtel.domain import AlreadyExists, InvalidInput, Study, StudySpec, StudyState, Trial, move
 from wichtel.store.repository import Repository
 from wichtel.store.tables import studies, trials
 
@@ -24,7 +24,13 @@ class Studies(Repository):
 
         Raises:
             AlreadyExists: another study has its name.
+            InvalidInput: its id is that of a run of another study.
         """
+        above, _, last = spec.id.rpartition("/")
+        if above and last.isdecimal():
+            # The third trial of study `a` is the run `a/3`, and its evaluations are `a/3/0` and so on.
+            hint = "Let it not end in a number."
+            raise InvalidInput(f"the id {spec.id!r} is one of a trial of study {above!r}.", where="study", hint=hint)
         row = {"id": spec.id, "name": spec.name, "state": StudyState.PENDING, "reason": "", "created": self.now, "spec": spec}
         if self.insert(studies, row):
             return True

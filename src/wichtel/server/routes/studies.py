@@ -26,7 +26,7 @@ def add(app: Services, caller: Caller, request: Annotated[dict[str, Any], Depend
     Any other is a "module:function" of your own, called with the payload and the run's context. Without an `id`, it is given one.
     """
     spec = read_as({"id": f"s-{uuid.uuid4().hex[:12]}", **request}, StudySpec)
-    if spec.entry.startswith("wichtel.") and spec.entry != NAMED:
+    if spec.entry.partition(":")[0].partition(".")[0] == "wichtel" and spec.entry != NAMED:
         # Some of ours trust their payload; they are submitted by protocols and by `wt.tune`, not by whoever has a token.
         raise InvalidInput("entries of Wichtel itself are not for callers.", where="body, entry", hint="Name a function of your own.")
     return reply(app.studies.add(spec, caller), 201)
