@@ -776,3 +776,40 @@ def test_a_pruner_that_does_not_know_all_curves_yet_stops_nobody(folds):
     world.work()
     assert RunState.STOPPED in {t.state for n, t in world.trials.items() if n not in known | meanwhile}
     assert not world.loop.recall(earlier), "nobody is interested after the end"
+
+
+def test_a_cost_that_was_spent_before_the_kill_stays_spent():
+    study = spec(trials=10, max_cost=2.0, enqueued=tuple({"x": x / 10, "n": 1, "kind": "a"} for x in range(8)))
+    world = World(study, whole=lambda run: {"loss": run.payload["config"]["x"], "cost": 1.0})
+    world.begin()
+    world.work(2)
+    world.kill()
+    world.ended = None
+    executed = len(world.executed)
+    world.begin()
+    world.work()
+    assert len(world.executed) == executed == 2
+    assert world.ended == (StudyState.FINISHED, "its trials have cost 2 of 2")
+
+
+@pytest.mark.parametrize("fault", [SystemExit(1), TypeError("no")])
+def test_a_searcher_that_exits_or_remembers_what_cannot_be_written_fails_the_study(fault):
+    class Odd:
+        def sample(self, n):
+            if isinstance(fault, SystemExit):
+                raise fault
+            return [Suggestion({"x": 0.5, "n": 1, "kind": "a"}, state={"model": object()})]
+
+        def update(self, results):
+            pass
+
+    world = World(spec())
+    world.begin(Odd())
+    assert world.loop.done.wait(10)
+    assert world.ended[0] is StudyState.FAILED
+    assert "the searcher failed" in world.ended[1]
+    assert not world.runs
+
+
+def test_an_endless_limit_needs_no_timer_that_python_cannot_set():
+    assert finished(spec(trials=2, max_seconds=1e15)).ended[0] is StudyState.FINISHED

@@ -15,6 +15,7 @@ import pytest
 import wichtel as wt
 from wichtel.domain import Algorithm, InvalidInput, RunState, UserError
 from wichtel.store import Database
+from wichtel.tuning.results.kept import kept_studies
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +166,14 @@ def test_a_trial_that_takes_too_long_fails():
         (lambda x: x, {"pruner": "asah"}, "Did you mean 'asha'"),
         (lambda x: x, {"engine": "locl"}, "Did you mean 'local'"),
         (lambda x: x, {"trials": 0}, "0 trials"),
+        (lambda x: x, {"trials": "10"}, "trials is '10', which is no whole number"),
+        (lambda x: x, {"workers": 2.5, "engine": "local"}, "workers is 2.5, which is no whole number"),
+        (lambda x: x, {"max_seconds": "60"}, "max_seconds is '60'"),
+        (lambda x: x, {"timeout_seconds": -1}, "timeout_seconds is -1"),
+        (lambda x: x, {"meta": {"rows": "many"}}, "no finite number"),
+        (lambda x: x, {"name": ""}, "no name of a study"),
+        (lambda x: x, {"name": "x" * 300}, "no name of a study"),
+        (lambda x: x, {"name": 3}, "no name of a study"),
         (lambda x: x, {"enqueue": [{"x": 9.0}]}, "outside"),
     ],
 )
@@ -442,6 +451,43 @@ def test_a_killed_study_resumes_and_ends_as_an_undisturbed_one(tmp_path, searche
     again = executed.read_text().split()[len(times) :]
     assert not finished_before & {int(n) for n in again}, "a finished trial was run again"
     assert {int(n) for n in times + again} == set(range(24))
+
+
+def test_studies_of_one_store_may_be_called_like_each_others_trials(tmp_path):
+    store = f"sqlite:///{tmp_path / 'all.db'}"
+    options = {"minimize": "loss", "store": store, "engine": "inline", "trials": 4}
+    wide = wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, name="a", folds=2, **options)
+    for name in ("a/3", "a%2F3"):
+        narrow = wt.tune(lambda y: y, {"y": wt.Float(5, 6)}, name=name, **options)
+        assert [t.state for t in narrow.trials] == [RunState.SUCCEEDED] * 4
+        assert narrow.best_value >= 5
+        assert wt.load_study(name, store).trials == narrow.trials
+    assert wt.load_study("a", store).trials == wide.trials
+
+
+@pytest.mark.parametrize("name", [".", "..", "../up", "a b", "ü" * 40])
+def test_a_study_is_kept_in_a_folder_of_its_own_whatever_it_is_called(name):
+    wt.tune(lambda x: x, {"x": wt.Float(0, 1)}, minimize="loss", trials=2, name=name, engine="inline")
+    assert kept_studies() == [name]
+    assert len(wt.load_study(name).trials) == 2
+    assert [p.name for p in Path().iterdir()] == [".wichtel"]
+
+
+def test_two_stores_in_one_folder_are_tuned_at_the_same_time():
+    script = (
+        "import sys, time\nimport wichtel as wt\n"
+        "def train(x, checkpoint_path):\n    print('noise')\n    time.sleep(0.05)\n    return x\n"
+        "study = wt.tune(train, {'x': wt.Float(0, 1)}, minimize='loss', trials=20, workers=2, name='same', store=sys.argv[1], seed=1)\n"
+        "print(sorted({str(t.state) for t in study.trials}))\n"
+    )
+    Path("s.py").write_text(script)
+    both = [subprocess.Popen([sys.executable, "s.py", f"sqlite:///{n}.db"], stdout=subprocess.PIPE, text=True) for n in "ab"]
+    assert [process.communicate(timeout=120)[0].strip() for process in both] == ["['SUCCEEDED']"] * 2
+    for name in "ab":
+        db = Database.open(f"sqlite:///{name}.db")
+        with db.read() as tx:
+            assert {run.attempt for run in tx.runs.list()} == {1}
+        db.close()
 
 
 def test_one_process_at_a_time(tmp_path):

@@ -31,7 +31,7 @@ from wichtel.tuning.guards.retraining import Retrained, carry_out, confirmation_
 from wichtel.tuning.ports import Problem, Pruner, Searcher, Terminator
 from wichtel.tuning.progress import Progress
 from wichtel.tuning.progress import check_mode as check_progress
-from wichtel.tuning.results.home import KEPT, Home
+from wichtel.tuning.results.home import KEPT, Home, check_name, id_of
 from wichtel.tuning.results.reading import best_of, read_result, transferred
 from wichtel.tuning.results.result import StudyResult
 from wichtel.tuning.spaces import as_space
@@ -162,10 +162,11 @@ def tune(
     chosen, make_searcher = arguments.searcher(searcher)
     pruning, stopper = arguments.pruner(pruner)
     ending, make_terminators = arguments.terminators(terminators)
-    own = f"{getattr(function, '__name__', 'study').strip('<>')}-{uuid.uuid4().hex[:8]}"
+    check_name(name)
+    called = name or f"{getattr(function, '__name__', 'study').strip('<>')}-{uuid.uuid4().hex[:8]}"
     spec = StudySpec(
-        id=name or own,
-        name=name or own,
+        id=id_of(called),
+        name=called,
         space=space,
         objectives=arguments.objectives(maximize, minimize),
         constraints=arguments.constraints(constraints),
@@ -310,7 +311,7 @@ def _fleet(db: Database, home: Home, engine: str, workers: int) -> Iterator[Cont
     from wichtel.fleet import Controller, FleetSettings, open_engine
 
     options = {} if engine == "inline" else {"workers": workers}
-    settings = FleetSettings(state_dir=home.folder / "fleet")
+    settings = FleetSettings(state_dir=home.state_dir)
     with Controller(db, open_engine(engine, **options), home.artifacts_url, settings) as controller:
         if not controller.leading:
             raise InvalidInput("another process carries out the runs of this store.", where=db.url, hint="Use another store, or none.")
@@ -326,10 +327,11 @@ def _carry(task: _Task, db: Database, controller: Controller, explanation: str) 
     shown = Progress(spec, task.progress, explanation)
     mirror = Trackers(task.trackers, spec, resumed=resumed)
     with ExitStack() as stack:
-        host = StudyHost(db, controller)
-        stack.callback(host.stop)
         stack.enter_context(shown)
         stack.enter_context(mirror)
+        host = StudyHost(db, controller)
+        # Before these two end: nothing more comes to them then.
+        stack.callback(host.stop)
         loop = host.carry(
             spec,
             searcher=task.searcher,

@@ -26,6 +26,7 @@ from wichtel.domain import (
     StudyState,
     Trial,
 )
+from wichtel.tuning.results.home import KEPT, Home, check_name, id_of
 from wichtel.tuning.results.ranking import losses_of
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def import_optuna(
     from wichtel.store import codec
 
     ours = study.user_attrs.get(_OURS)
-    spec = _spec_of(study, name, space, metrics) if ours is None else replace(codec.from_plain(ours, StudySpec), id=name, name=name)
+    check_name(name)
+    made = _spec_of(study, name, space, metrics) if ours is None else codec.from_plain(ours, StudySpec)
+    spec = replace(made, id=id_of(name), name=name)
     trials: list[Trial] = []
     curves: dict[int, dict[int, float]] = {}
     for given in study.get_trials(deepcopy=False):
@@ -167,7 +170,7 @@ def _spec_of(study: optuna.Study, name: str, space: Mapping[str, Parameter] | No
     maximize = optuna.study.StudyDirection.MAXIMIZE
     better = [Expectation.LARGER if d == maximize else Expectation.SMALLER for d in study.directions]
     return StudySpec(
-        id=name,
+        id=id_of(name),
         name=name,
         space=space_from_optuna(study) if space is None else Space(space),
         objectives=tuple(Objective(metric=metric, better=b) for metric, b in zip(names, better, strict=True)),
@@ -231,7 +234,6 @@ def _outcome(given: optuna.trial.FrozenTrial) -> tuple[RunState, str]:
 
 
 def _keep(spec: StudySpec, trials: list[Trial], curves: Mapping[int, Mapping[int, float]], store: str | None, reason: str) -> StudyResult:
-    from wichtel.tuning.results.home import KEPT, Home
     from wichtel.tuning.results.kept import load_study, opened
     from wichtel.tuning.study.active import Active
     from wichtel.tuning.study.log import run_of

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from wichtel.domain import InvalidInput, Measurement
+from wichtel.domain import InvalidInput, Measurement, StorageFailed
 from wichtel.tuning.study.log import owner_of, place_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 #: Where studies with a name are kept, unless a store is given.
 KEPT = Path(".wichtel")
+
+#: How often the lock of a study is asked for.
+_TRIES = 3
+
+#: Bytes of a file's name, most of whose special characters take three.
+_LONGEST = 255
 
 
 class Home:
@@ -50,9 +58,23 @@ class Home:
     @classmethod
     def of(cls, name: str) -> Home:
         """That of the study with this name: a database of its own, so that it runs whatever else is served or tuned beside it."""
-        folder = KEPT.absolute() / "studies" / quote(name, safe="")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = folder_of(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "Call it from another directory, or give a store."
+            raise StorageFailed(f"the study {name!r} cannot be kept: {error.strerror}.", where=str(folder), hint=hint) from error
         return cls(url_in(folder), folder)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the fleet keeps checkpoints and logs. Stores that share a folder have one each: their fleets and studies are not one."""
+        if self.url == url_in(self.folder):
+            return self.folder / "fleet"
+        parts = urlsplit(self.url)
+        # Without the password, which may change.
+        place = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+        return self.folder / "fleets" / hashlib.sha256(place.encode()).hexdigest()[:16]
 
     @property
     def artifacts_url(self) -> str:
@@ -90,17 +112,49 @@ class Home:
             InvalidInput: one does.
         """
         with (self.folder / "lock").open("a+") as lock:
-            try:
-                # The system gives it back however the process ends.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                hint = "Wait for it, or choose another name."
-                raise InvalidInput(f"another process is running the study {name!r}.", where=str(self.folder), hint=hint) from error
+            for left in reversed(range(_TRIES)):
+                try:
+                    # The system gives it back however the process ends.
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if left:
+                        # Whoever only looks has it for a moment.
+                        time.sleep(0.05)
+                        continue
+                    hint = "Wait for it, or choose another name."
+                    raise InvalidInput(f"another process is running the study {name!r}.", where=str(self.folder), hint=hint) from error
             # For whoever wants to stop it. Not before the lock is held: another's number would be lost.
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
             yield
+
+
+def check_name(name: str | None) -> None:
+    """Raise `InvalidInput` unless a study may be called that; None for a study without a name."""
+    if name is None:
+        return
+    try:
+        length = len(quote(name, safe=""))
+    except (TypeError, UnicodeEncodeError):
+        length = 0
+    if not 0 < length <= _LONGEST:
+        hint = f"Choose one that does as the name of a file, of at most {_LONGEST} bytes."
+        raise InvalidInput(f"{name!r:.100} is no name of a study.", where="name", hint=hint)
+
+
+def id_of(name: str) -> str:
+    """The id of the study of this name: without a slash, so that none of its trials has the id of another study's."""
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def folder_of(name: str) -> Path:
+    """The folder of the study that is kept under this name, whether there is one or not."""
+    check_name(name)
+    safe = quote(name, safe="")
+    # These two are places, not names.
+    return KEPT.absolute() / "studies" / (safe.replace(".", "%2E") if safe in (".", "..") else safe)
 
 
 def url_in(folder: Path) -> str:

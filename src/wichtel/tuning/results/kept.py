@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from wichtel.domain import (
     Algorithm,
@@ -23,7 +23,7 @@ from wichtel.domain import (
     did_you_mean,
 )
 from wichtel.store import Database
-from wichtel.tuning.results.home import KEPT, Home, url_in
+from wichtel.tuning.results.home import KEPT, Home, folder_of, url_in
 from wichtel.tuning.results.reading import read_result
 from wichtel.tuning.results.result import StudyResult
 from wichtel.tuning.trackers import Tracker
@@ -198,7 +198,7 @@ def home_of(name: str, store: str | None = None) -> Home:
     """
     if store is not None:
         return Home(store, KEPT.absolute())
-    folder = KEPT.absolute() / "studies" / quote(name, safe="")
+    folder = folder_of(name)
     if not (folder / "study.db").exists():
         raise NotFound(f"there is no study {name!r}.", where=str(folder.parent), hint=did_you_mean(name, kept_studies()))
     return Home(url_in(folder), folder)
@@ -218,7 +218,8 @@ def runner_of(home: Home) -> int | None:
     """The process on this machine that runs the study of this home; None if none does."""
     import fcntl
 
-    with suppress(OSError, ValueError), (home.folder / "lock").open() as lock:
+    # It may hold the lock and not have said its number yet.
+    with suppress(OSError, ValueError, IndexError), (home.folder / "lock").open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, StudySpec, StudyState, Trial
 from wichtel.fleet.ports import Stop
+from wichtel.store import codec
 from wichtel.tuning.ports import Pruner, Result, Searcher, Suggestion, Terminator
 from wichtel.tuning.study.active import STOPPED, Active
 from wichtel.tuning.study.budget import Budget, Judges, runs_ahead
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 #: Suggestions of a searcher that does not learn are made this many at a time.
 _BATCH = 64
+
+#: No searcher is asked for more at a time, however many workers there are.
+_MOST_AT_ONCE = 4096
 
 
 class StudyLoop:
@@ -70,7 +74,7 @@ class StudyLoop:
         # With one worker, a suggestion that waits for all results is worth more than one that is there at once, and is reproducible.
         self._prefetch = _BATCH if not learns else 0 if spec.workers == 1 else max(1, spec.workers // 4)
         #: Most suggestions to ask for at a time: the first of many must not wait for the last, which takes a learning searcher long.
-        self._batch = max(1, spec.workers // 4) if learns else spec.trials
+        self._batch = min(max(1, spec.workers // 4) if learns else spec.trials, _MOST_AT_ONCE)
 
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -199,7 +203,8 @@ class StudyLoop:
             self._hand_out()
             self._settle()
             if left is not None and not self.done.is_set():
-                self._timer = threading.Timer(max(0.0, left), self.end, (StudyState.FINISHED, self._budget.time_is_up))
+                seconds = min(max(0.0, left), threading.TIMEOUT_MAX)
+                self._timer = threading.Timer(seconds, self.end, (StudyState.FINISHED, self._budget.time_is_up))
                 self._timer.daemon = True
                 self._timer.start()
         self._thread.start()
@@ -309,7 +314,7 @@ class StudyLoop:
         items: list[Item] = []
         while self._running < self._limit and self._ending is None and not self._closed:
             if not self._waiting:
-                if not self._ready or self._awaits_judgement:
+                if not self._ready or self._awaits_judgement or self._budget.used_up:
                     break
                 active = self._ready.popleft()
                 earlier = self._record.earlier(active)
@@ -464,7 +469,7 @@ class StudyLoop:
                         self._exhausted = len(suggestions) < wanted
                     self._hand_out()
                     self._settle()
-        except Exception as error:  # noqa: BLE001 - see below
+        except BaseException as error:  # noqa: BLE001 - see below; also one that calls sys.exit
             # A searcher may be anybody's code; a study whose searcher is broken cannot go on, and its user has to know why.
             _log.exception("the %s of study %r failed", who, self.spec.name)
             with self._lock:
@@ -480,6 +485,9 @@ class StudyLoop:
             self.spec.space.check(suggestion.config)
             if suggestion.parent is not None and suggestion.parent not in self._record:
                 raise InvalidInput(f"trial {suggestion.parent} has not ended: nothing goes on from it.", where=f"trial {self._next}")
+            if suggestion.state or suggestion.budget is not None:
+                # What cannot be written would be refused by the store, and nobody would hear of the trial.
+                codec.encode([suggestion.state, suggestion.budget])
             self._queue(
                 Active(
                     number=self._next,
