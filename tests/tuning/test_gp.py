@@ -13,6 +13,7 @@ from wichtel.testing import searchers as suite
 from wichtel.tuning.models.candidates import Candidates
 from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.models.gaussian_process import Features, Posterior, fit, log_expected_improvement, warp
+from wichtel.tuning.models.surrogate import Surrogate
 from wichtel.tuning.ports import Problem, Result
 from wichtel.tuning.searchers.gp import GaussianProcess
 
@@ -133,6 +134,22 @@ def test_it_looks_for_something_feasible_first():
     function = lambda c: (_bowl(c), (max(0.0, math.hypot(c["x"] - 4, c["y"] - 4) - 0.28),))  # noqa: E731
     configs, _ = _search(GaussianProcess(_problem(CUBE, constraints=1)), function, 40)
     assert any(math.hypot(c["x"] - 4, c["y"] - 4) <= 0.28 for c in configs)
+
+
+def test_a_trial_that_was_stopped_before_it_measured_a_constraint_says_nothing_of_it():
+    encoding = Encoding(Space({"x": Float(0, 1)}))
+
+    def worth_at(place, left):
+        surrogate = Surrogate(encoding, constraints=1)
+        for number, x in enumerate(np.linspace(0, 1, 21).tolist()):
+            # Left of the middle all were stopped, and on the right all were feasible.
+            state, violation = (RunState.STOPPED, left) if x < 0.5 else (RunState.SUCCEEDED, 0.0)
+            surrogate.add(Result(number=number, config={"x": x}, state=state, losses=(abs(x - 0.5),), violations=(violation,)))
+        acquisition, _ = surrogate.worth(np.zeros((0, 1)), np.random.default_rng(0))
+        return acquisition(np.array([[place]]))[0]
+
+    assert worth_at(0.46, math.inf) > worth_at(0.46, 5.0) + 0.2
+    assert worth_at(0.46, math.inf) == pytest.approx(worth_at(0.46, 0.0), abs=0.2)
 
 
 def test_two_objectives_are_traded_off_along_the_whole_front():

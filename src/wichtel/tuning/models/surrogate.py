@@ -194,7 +194,9 @@ class Surrogate:
     def _chance(self, constraint: int, rows: Rows, waiting: Array) -> Posterior:
         """The process of a constraint's violation, which is negative where it holds."""
         count = _fitted_at(len(self._results))
-        measured = ~np.isnan(self._data.violations[:, constraint])
+        violations = self._data.violations[:, constraint]
+        # A trial that was stopped before it measured it says nothing of it; one that ended without it will never do.
+        measured = ~np.isnan(violations) & ~(self._data.stopped & np.isinf(violations))
         rows = rows[measured[rows]]
         labels = self._labels(constraint, rows)
         fitted = np.flatnonzero(measured[:count])
