@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import wichtel as wt
-from wichtel.domain import InvalidInput
+from wichtel.domain import InvalidInput, NotFound, UserError
 
 SPACE = {"x": wt.Float(0, 4)}
 
@@ -83,6 +83,35 @@ def test_the_number_of_steps_is_tuned_by_the_mean_of_the_folds_and_the_winner_re
     assert trained.budget == 4
     assert study.home is not None
     assert study.home.artifacts.get(trained.artifacts["model"]) == b"None 4"
+
+
+def needs_a_file(x: float) -> float:
+    """Fails where there is no such file."""
+    return x + float(Path("needed").read_text())
+
+
+def test_a_retraining_that_failed_is_tried_again_and_budgets_that_differ_by_little_are_two():
+    Path("needed").write_text("1")
+    study = wt.tune(needs_a_file, SPACE, minimize="loss", trials=2, name="again", engine="inline")
+    Path("needed").unlink()
+    with pytest.raises(UserError, match="No such file"):
+        study.retrain(engine="inline")
+    Path("needed").write_text("2")
+    assert study.best_value is not None
+    assert study.retrain(engine="inline").metrics["loss"] == study.best_value + 1
+    Path("needed").write_text("3")
+    assert study.retrain(engine="inline").metrics["loss"] == study.best_value + 1
+    for budget in (1234567.0, 1234568.0):
+        Path("needed").write_text(str(budget))
+        assert study.retrain(budget=budget, engine="inline").metrics["loss"] == pytest.approx(study.best_value - 1 + budget)
+
+
+def test_a_study_that_was_killed_before_it_began_warms_no_other():
+    place = Path(".wichtel/studies/dead")
+    place.mkdir(parents=True)
+    (place / "study.db").touch()
+    with pytest.raises(NotFound, match="no study 'dead'"):
+        wt.tune(noisy, SPACE, minimize="loss", trials=2, warm_start="dead", engine="inline")
 
 
 def test_the_best_of_an_earlier_study_are_tried_first_and_say_so():

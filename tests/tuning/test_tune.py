@@ -385,6 +385,24 @@ def test_an_ended_study_goes_on_when_it_is_given_more():
     assert run(trials=7, max_seconds=60).trials == more.trials
 
 
+def test_what_was_forgiven_stays_forgiven_when_the_extended_study_is_interrupted():
+    options = {"minimize": "loss", "engine": "inline", "name": "mended", "searcher": "random"}
+    with pytest.raises(UserError, match="5 of 5 trials failed|has a result"):
+        wt.tune(lambda x: 1 / 0, {"x": wt.Float(0, 1)}, trials=5, **options)
+    calls = []
+
+    def mended(x):
+        calls.append(x)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return x
+
+    with pytest.raises(KeyboardInterrupt):
+        wt.tune(mended, {"x": wt.Float(0, 1)}, trials=9, **options)
+    study = wt.tune(mended, {"x": wt.Float(0, 1)}, trials=9, **options)
+    assert [str(t.state) for t in study.trials] == ["FAILED"] * 5 + ["SUCCEEDED"] * 4
+
+
 SCRIPT = """
 import os, sys, time
 import wichtel as wt

@@ -91,3 +91,9 @@ def test_meta_features_describe_a_table():
     assert meta_features(mixed)["numeric"] == 0.5
     with pytest.raises(InvalidInput, match="no table"):
         meta_features(np.zeros(3))
+
+
+def test_numbers_of_any_size_describe_data():
+    space = Space({"x": Float(0, 1)})
+    huge, small = study("huge", space, meta={"rows": 1e200}), study("small", space, meta={"rows": 1.0})
+    assert most_similar(study("new", space, meta={"rows": 2.0}), [huge, small]) == [small, huge]

@@ -105,6 +105,8 @@ class Sent:
 
 # In the process that sent it, a function is called as it is: engine `inline` then sees the same globals, breakpoints and closures.
 _here: dict[str, Sent] = {}
+#: So many of them, the latest: each holds whatever it refers to, which may be data sets.
+_MOST_HERE = 16
 
 
 def check_function(function: Function, space: Space | None, *, model: Any = None, data: Any = None) -> None:
@@ -182,6 +184,8 @@ def send(function: Function, artifacts: Artifacts, *, model: Any = None, data: A
     path = [str(Path(entry).absolute()) for entry in sys.path]
     digest = artifacts.put(pickle.dumps({"path": path, "code": code}))
     _here[digest] = sent
+    while len(_here) > _MOST_HERE:
+        _here.pop(next(iter(_here)), None)
     return digest
 
 

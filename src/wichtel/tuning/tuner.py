@@ -16,6 +16,7 @@ from wichtel.domain import (
     MetricBound,
     NotFound,
     Resources,
+    Run,
     RunState,
     Study,
     StudySpec,
@@ -284,8 +285,13 @@ def retrain(result: StudyResult, trial: Trial, budget: float | None, engine: str
             stack.enter_context(home.locked(result.spec.name))
         db = Database.open(home.url)
         stack.callback(db.close)
+        failed = 0
+        with db.read() as tx:
+            # One that failed is tried again when somebody asks again: the cause may be mended.
+            while (run := tx.runs.find(retraining_run(result.spec, trial, budget, failed).id)) and _in_vain(run):
+                failed += 1
         controller = stack.enter_context(_fleet(db, home, engine, 1))
-        (run,) = carry_out(controller, db, [retraining_run(result.spec, trial, budget)])
+        (run,) = carry_out(controller, db, [retraining_run(result.spec, trial, budget, failed)])
     if run.state is not RunState.SUCCEEDED:
         error = run.error or {}
         raise UserError(
@@ -294,6 +300,10 @@ def retrain(result: StudyResult, trial: Trial, budget: float | None, engine: str
     value = run.result if isinstance(run.result, dict) else {}
     metrics = metrics_in(run.result, result.spec.objectives[0].metric)
     return Retrained(trial=trial.number, budget=budget, metrics=metrics, artifacts=value.get("artifacts") or {})
+
+
+def _in_vain(run: Run) -> bool:
+    return run.state.ended and run.state is not RunState.SUCCEEDED
 
 
 def _confirm(db: Database, controller: Controller, spec: StudySpec, times: int) -> None:

@@ -9,13 +9,16 @@ from statistics import fmean
 from threading import Event, Lock
 from typing import Any
 
-from wichtel.domain import InvalidInput, Measurement, NotFound, Run, RunSpec, RunState, StudySpec, Trial
+from wichtel.domain import InvalidInput, Measurement, NotFound, Run, RunSpec, RunState, StudySpec, SystemFault, Trial
 from wichtel.domain.seed import seed_of
 from wichtel.fleet import Controller, Owner
 from wichtel.fleet.ports import Stop
 from wichtel.store import Database
 from wichtel.tuning.guards.selection import Confirmation
 from wichtel.tuning.study.log import metrics_in
+
+#: How often runs at work are looked after.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +84,9 @@ def confirmation_runs(spec: StudySpec, trial: Trial, times: int) -> list[RunSpec
     ]
 
 
-def retraining_run(spec: StudySpec, trial: Trial, budget: float | None) -> RunSpec:
-    """One training of the trial's configuration for `budget`, outside any fold."""
-    name = f"retrain-{trial.number}" + ("" if budget is None else f"-{budget:g}")
+def retraining_run(spec: StudySpec, trial: Trial, budget: float | None, failed: int = 0) -> RunSpec:
+    """One training of the trial's configuration for `budget`, outside any fold; after so many that `failed`, another run."""
+    name = f"retrain-{trial.number}" + ("" if budget is None else f"-{float(budget)!r}") + (f"-again-{failed}" if failed else "")
     return _run(spec, trial, name, "retraining", spec.trial_seed(trial.number), {} if budget is None else {"budget": budget})
 
 
@@ -110,6 +113,9 @@ def carry_out(controller: Controller, db: Database, specs: Sequence[RunSpec]) ->
 
     Returns:
         The ended runs, in the order of `specs`.
+
+    Raises:
+        SystemFault: a fault of ours: the controller has ended.
     """
     awaited = _Awaited({spec.id for spec in specs})
     owner = specs[0].owner
@@ -121,7 +127,10 @@ def carry_out(controller: Controller, db: Database, specs: Sequence[RunSpec]) ->
                 if run is not None and run.state.ended:
                     awaited.on_end(run)
         controller.submit(specs)
-        controller.serve(awaited.done)
+        while not controller.serve(awaited.done, _LOOK_SECONDS):
+            if not (controller.alive and controller.attached(owner)) and not awaited.done.is_set():
+                hint = "The log says why. The same call goes on."
+                raise SystemFault("nobody carries its runs out any more.", where=owner, hint=hint)
     finally:
         controller.detach(owner)
     return [awaited.ended[spec.id] for spec in specs]

@@ -129,7 +129,6 @@ class StudyHost:
         if terminators is None:
             terminators = [make_terminator(algorithm, problem) for algorithm in spec.terminators]
         with self._db.transaction() as tx:
-            extended = tx.studies.get(spec.id).ended is not None
             tx.studies.set_state(spec.id, StudyState.RUNNING)
             study = tx.studies.get(spec.id)
             events = tx.events.since(limit=1000, subject_prefix=f"study/{spec.id}")
@@ -150,7 +149,7 @@ class StudyHost:
             self._loops[spec.id] = loop
         self._controller.attach(owner_of(spec.id), loop)
         try:
-            self._restore(loop, extended, forgotten=max(extensions, default=None))
+            self._restore(loop, max(extensions, default=None))
             loop.start()
         except BaseException:
             self._forget(spec.id)
@@ -159,7 +158,7 @@ class StudyHost:
 
     # Inside
 
-    def _restore(self, loop: StudyLoop, extended: bool, forgotten: datetime | None) -> None:
+    def _restore(self, loop: StudyLoop, extended: datetime | None) -> None:
         """Have a loop take up what is in the store. The curves of ended trials may be many: after a moment it goes on without them."""
         spec = loop.spec
         with self._db.read() as tx:
@@ -170,7 +169,7 @@ class StudyHost:
             runs = tx.runs.many(left)
             measurements = [m for run in left for m in tx.measurements.of_run(run)]
         more = spec.pruner is not None and bool(trials)
-        loop.restore(trials, runs, measurements, extended=extended, forgotten=forgotten, more=more)
+        loop.restore(trials, runs, measurements, extended=extended, more=more)
         if more:
             thread = threading.Thread(target=self._recall, args=(loop,), name=f"curves of {spec.name}", daemon=True)
             thread.start()

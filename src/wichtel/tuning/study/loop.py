@@ -112,8 +112,7 @@ class StudyLoop:
         runs: Sequence[Run],
         measurements: Iterable[Measurement],
         *,
-        extended: bool = False,
-        forgotten: datetime | None = None,
+        extended: datetime | None = None,
         more: bool = False,
     ) -> None:
         """Take up what an earlier process left. Call before `start`, and attach before reading the store: what is heard meanwhile is kept.
@@ -122,18 +121,18 @@ class StudyLoop:
             trials: Those that have ended.
             runs: At least those of trials that have not.
             measurements: Of all runs if there is a pruner, else at least of those that have no trial yet; each run's in the order of steps.
-            extended: It had ended, and goes on because somebody wished so: what failed so far does not count against it.
-            forgotten: When the checkpoints of those that had ended were removed, if ever: at the study's end, before it was extended.
+            extended: When it was last told to go on after it had ended, if ever. What failed before does not count against it, and the
+                checkpoints of those that had ended were removed.
             more: The measurements of trials that have ended come later, by `recall`; the pruner stops nobody until `recalled`.
         """
         self._watcher.on_resume(trials)
         with self._lock:
             for trial in trials:
                 self._record.note(trial)
-            if extended:
-                self._record.forgive()
-            if forgotten is not None:
-                self._forgotten = {t.number for t in trials if t.ended is not None and t.ended <= forgotten}
+            if extended is not None:
+                before = [t for t in trials if t.ended is not None and t.ended <= extended]
+                self._record.forgive(before)
+                self._forgotten = {t.number for t in before}
             for run in runs:
                 place = place_of(self.spec.id, run.spec.id)
                 if place is None or place[0] in self._record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -54,9 +54,9 @@ class Record:
             if trial.parent is None:
                 self._scores.setdefault((self._spec.space.key(trial.config), trial.budget), trial.number)
 
-    def forgive(self) -> None:
-        """What failed so far does not count against the study any more."""
-        self._forgiven = (self._crashed, len(self._trials))
+    def forgive(self, trials: Sequence[Trial]) -> None:
+        """Those of `trials` that failed do not count against the study any more."""
+        self._forgiven = (sum(bool(t.searcher_state.get("crashed")) for t in trials), len(trials))
 
     def end(self, active: Active) -> Trial:
         """Make a trial of evaluations that have ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wichtel.domain import InvalidInput, StudySpec, Trial
+from wichtel.domain import InvalidInput, NotFound, StudySpec, Trial
 from wichtel.tuning.results.kept import home_of, kept_studies
 from wichtel.tuning.transfer.warmstart import most_similar, transfer
 
@@ -49,7 +49,10 @@ def _one(name: str, store: str | None) -> tuple[StudySpec, list[Trial]]:
     if store is not None and name in (found := _in_store(store)):
         return found[name]
     home = home_of(name)
-    return _in_store(home.url)[name]
+    found = _in_store(home.url)
+    if name not in found:
+        raise NotFound(f"there is no study {name!r}.", where=home.url, hint="It was killed before it began.")
+    return found[name]
 
 
 def _everyone(store: str | None) -> dict[str, tuple[StudySpec, list[Trial]]]:

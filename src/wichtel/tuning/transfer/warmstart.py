@@ -6,6 +6,7 @@ similar one (Feurer et al., AAAI 2015). So every searcher can be started warm, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -129,4 +130,5 @@ def _nearest(parameter: Parameter, value: Value) -> tuple[Value] | None:
 
 def _spread(values: list[float]) -> float:
     mean = sum(values) / len(values) if values else 0.0
-    return (sum((v - mean) ** 2 for v in values) / len(values)) ** 0.5 if values else 0.0
+    # Not by squares, which are too large for a float sooner.
+    return math.hypot(*(v - mean for v in values)) / math.sqrt(len(values)) if values else 0.0
