@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wichtel.domain import RunState
-from wichtel.tuning import observations
+from wichtel.tuning.models import observations
 from wichtel.tuning.models.observations import Observations
-from wichtel.tuning.pareto import non_dominated_rank
+from wichtel.tuning.pareto import crowding_distance, non_dominated_rank
 from wichtel.tuning.ports import Result
 
 LOSS = st.floats(-1e308, 1e308)
@@ -66,7 +66,21 @@ def test_fronts_come_in_their_order(losses, pool):
     finally:
         observations._POOL = before
     assert sorted(order) == list(range(len(losses)))
-    ranks = non_dominated_rank(np.array(losses, dtype=float))[order]
-    told_apart = min(pool, len(order))
-    assert (np.diff(ranks[:told_apart]) >= 0).all()
-    assert ranks[:told_apart].max() <= ranks[told_apart:].min(initial=ranks.max())
+    told_apart = np.array(losses, dtype=float)[order[:pool]]
+    assert (np.diff(non_dominated_rank(told_apart)) >= 0).all()
+    if pool >= len(losses):
+        assert (np.diff(non_dominated_rank(np.array(losses, dtype=float))[order]) >= 0).all()
+
+
+def test_the_pool_is_as_if_sorted_anew_though_what_is_behind_it_is_not_looked_at(monkeypatch):
+    monkeypatch.setattr(observations, "_POOL", 10)
+    losses = np.random.default_rng(0).random((300, 2))
+    seen = observations.Observations(0)
+    for i, pair in enumerate(losses.tolist()):
+        seen.add(np.zeros(0), _result(i, tuple(pair)))
+        best = seen.order[:10]
+        ranks = non_dominated_rank(losses[best])
+        assert (np.diff(ranks) >= 0).all()
+        for rank in range(ranks.max() + 1):
+            lonely = crowding_distance(losses[best[ranks == rank]])
+            assert (lonely[1:] <= lonely[:-1]).all()

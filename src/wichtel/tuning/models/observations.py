@@ -97,9 +97,10 @@ class Observations:
         known = len(self._front)
         keys = self._front.add(row, losses)
         own = keys.pop(row)
-        # Those that had fallen behind stay where they are.
-        start = bisect_left(self._keys, (_FINISHED,))
-        self._put(start, start + known, list(keys.values()))
+        if keys:
+            # Those that had fallen behind stay where they are.
+            start = bisect_left(self._keys, (_FINISHED,))
+            self._put(start, start + known, list(keys.values()))
         return own
 
     def _put(self, start: int, end: int, keys: list[_Key]) -> None:
@@ -113,13 +114,18 @@ class _Front:
 
     def __init__(self) -> None:
         self._pool: list[tuple[int, tuple[float, ...]]] = []
+        #: Of a full pool, the points of its last front.
+        self._last = np.empty((0, 0))
         self._fallen = 0
 
     def __len__(self) -> int:
         return len(self._pool)
 
     def add(self, row: int, losses: tuple[float, ...]) -> dict[int, _Key]:
-        """The new keys of the rows in the pool and of `row`, one of which falls out of it if it is full."""
+        """The new keys of the rows in the pool and of `row`, one of which falls out of it if it is full; only of `row` if none is new."""
+        if len(self._last) and bool(((self._last <= losses).all(axis=1) & (self._last < losses).any(axis=1)).any()):
+            # It is on no front of the pool, and so falls out at once.
+            return {row: self._behind(row)}
         self._pool.append((row, losses))
         table = np.array([entry[1] for entry in self._pool])
         ranks = non_dominated_rank(table)
@@ -133,8 +139,18 @@ class _Front:
         }
         if len(keys) > _POOL:
             worst = max(keys.values())[-1]
+            keys.pop(worst)
             self._pool = [entry for entry in self._pool if entry[0] != worst]
-            self._fallen += 1
-            # Behind all of the pool; of two that fell out of it, the later was the better one.
-            keys[worst] = (_FINISHED, math.inf, -self._fallen, worst)
+            end = max(keys.values())[1]
+            last = [entry for entry in self._pool if keys[entry[0]][1] == end]
+            self._last = np.array([entry[1] for entry in last])
+            # One of them may have lost a neighbour.
+            for lonely, (number, _) in zip(crowding_distance(self._last).tolist(), last, strict=True):
+                keys[number] = (_FINISHED, end, -lonely, number)
+            keys[worst] = self._behind(worst)
         return keys
+
+    def _behind(self, row: int) -> _Key:
+        # Behind all of the pool; of two that fell out of it, the later was the better one.
+        self._fallen += 1
+        return (_FINISHED, math.inf, -self._fallen, row)
