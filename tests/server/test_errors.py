@@ -153,6 +153,8 @@ def test_a_study_that_cannot_be_carried_is_refused_before_it_begins(api: Any) ->
         ({"meta": {"rows": "$Infinity"}}, "no finite number"),
         ({"origins": [1]}, "expected `str`"),
         ({"id": "s/3"}, "'/'"),
+        ({"searcher": {"name": "pbt", "options": {"population": 10**30}}}, "population"),
+        ({"searcher": {"name": "evolution", "options": {"population": 10**30}}}, "population"),
         ({"id": ""}, "an id and a name"),
         ({"entry": "wichtel:tuning.function.call"}, "not for callers"),
     ],

@@ -387,7 +387,7 @@ def test_an_ended_study_goes_on_when_it_is_given_more():
 
 def test_what_was_forgiven_stays_forgiven_when_the_extended_study_is_interrupted():
     options = {"minimize": "loss", "engine": "inline", "name": "mended", "searcher": "random"}
-    with pytest.raises(UserError, match="5 of 5 trials failed|has a result"):
+    with pytest.raises(UserError, match="5 of 5 trials failed"):
         wt.tune(lambda x: 1 / 0, {"x": wt.Float(0, 1)}, trials=5, **options)
     calls = []
 

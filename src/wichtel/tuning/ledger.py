@@ -12,6 +12,8 @@ from wichtel.tuning.ports import Result
 
 #: A space with more configurations than this counts as endless: nobody runs out of it.
 ENUMERABLE = 10_000
+#: No population is larger: its members are made at once.
+MOST_MEMBERS = 100_000
 _DRAWS = 100
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from cmaes import CMA
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.ledger import MOST_MEMBERS, Ledger
 from wichtel.tuning.models.encoding import Encoding, Vector
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
@@ -44,8 +44,8 @@ class CMAES:
             raise InvalidInput(
                 "the space has no float or whole number that always exists.", where="searcher 'cmaes'", hint="Use 'tpe' or 'random'."
             )
-        if population is not None and population < 4:
-            raise InvalidInput(f"population is {population}, but must be at least 4.", where="searcher 'cmaes'")
+        if population is not None and not 4 <= population <= MOST_MEMBERS:
+            raise InvalidInput(f"population is {population}, but must be 4 to {MOST_MEMBERS:,}.", where="searcher 'cmaes'")
         if not 1e-6 <= sigma <= 1:
             raise InvalidInput(f"sigma is {sigma}, but must be from 1e-6 to 1.", where="searcher 'cmaes'")
         self._population = population

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.ledger import MOST_MEMBERS, Ledger
 from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.pareto import order
 from wichtel.tuning.ports import Problem, Result, Suggestion
@@ -31,8 +31,8 @@ class Evolution:
 
     def __init__(self, problem: Problem, *, population: int | None = None, tournament: float = 0.8, scale: float = 0.2) -> None:
         population = min(max(problem.trials // 10, 10), 100) if population is None else population
-        if population < 2:
-            raise InvalidInput(f"population is {population}, but must be at least 2.", where="searcher 'evolution'")
+        if not 2 <= population <= MOST_MEMBERS:
+            raise InvalidInput(f"population is {population}, but must be 2 to {MOST_MEMBERS:,}.", where="searcher 'evolution'")
         if not 0 < tournament <= 1:
             raise InvalidInput(f"tournament is {tournament}, but must be above 0 and at most 1.", where="searcher 'evolution'")
         if not scale > 0:

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from wichtel.domain import Config, InvalidInput, RunState
-from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.ledger import MOST_MEMBERS, Ledger
 from wichtel.tuning.models.encoding import Encoding
 from wichtel.tuning.pareto import Key, order
 from wichtel.tuning.ports import Problem, Result, Suggestion
@@ -33,8 +33,8 @@ class NSGA2:
 
     def __init__(self, problem: Problem, *, population: int | None = None, crossover: float = 0.9, spread: float = 5.0) -> None:
         population = min(max(problem.trials // 10, 10), 100) if population is None else population
-        if population < 2:
-            raise InvalidInput(f"population is {population}, but must be at least 2.", where="searcher 'nsga2'")
+        if not 2 <= population <= MOST_MEMBERS:
+            raise InvalidInput(f"population is {population}, but must be 2 to {MOST_MEMBERS:,}.", where="searcher 'nsga2'")
         if not 0 <= crossover <= 1:
             raise InvalidInput(f"crossover is {crossover}, but must be from 0 to 1.", where="searcher 'nsga2'")
         if not spread > 0:

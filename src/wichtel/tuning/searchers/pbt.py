@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from wichtel.domain import Bool, Choice, Config, Fixed, Float, Int, InvalidInput, Parameter, RunState, Value
-from wichtel.tuning.ledger import Ledger
+from wichtel.tuning.ledger import MOST_MEMBERS, Ledger
 from wichtel.tuning.pareto import order
 from wichtel.tuning.ports import Problem, Result, Suggestion
 
@@ -52,8 +52,8 @@ class PBT:
     ) -> None:
         where = "searcher 'pbt'"
         population = max(4, problem.workers, min(problem.trials // 10, 100)) if population is None else population
-        if population < 2:
-            raise InvalidInput(f"population is {population}, but must be at least 2.", where=where)
+        if not 2 <= population <= MOST_MEMBERS:
+            raise InvalidInput(f"population is {population}, but must be 2 to {MOST_MEMBERS:,}.", where=where)
         if not (interval > 0 and math.isfinite(interval)):
             raise InvalidInput(f"interval is {interval}, but must be a positive number.", where=where)
         if not 0 < quantile <= 0.5:
