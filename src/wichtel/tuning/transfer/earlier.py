@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from wichtel.domain import InvalidInput, NotFound, StudySpec, Trial
 from wichtel.tuning.results.kept import home_of, kept_studies
 from wichtel.tuning.transfer.warmstart import most_similar, transfer
+
+if TYPE_CHECKING:
+    from wichtel.store import Transaction
 
 #: Instead of a name: the studies that are most similar.
 SIMILAR = "similar"
@@ -34,7 +39,7 @@ def warmed(spec: StudySpec, warm_start: str | Sequence[str], store: str | None) 
         chosen = [everyone[s.name] for s in most_similar(spec, [s for s, _ in everyone.values()])]
     else:
         chosen = [_one(name, store) for name in names]
-    found = transfer(spec, chosen)
+    found = transfer(spec, [(old, _trials(old, url)) for old, url in chosen])
     own = {spec.space.key(config) for config in spec.enqueued}
     new = [t for t in found if spec.space.key(t.config) not in own]
     return replace(
@@ -44,7 +49,7 @@ def warmed(spec: StudySpec, warm_start: str | Sequence[str], store: str | None) 
     )
 
 
-def _one(name: str, store: str | None) -> tuple[StudySpec, list[Trial]]:
+def _one(name: str, store: str | None) -> tuple[StudySpec, str]:
     # In the store that was given first, then among those that are kept by name.
     if store is not None and name in (found := _in_store(store)):
         return found[name]
@@ -55,19 +60,31 @@ def _one(name: str, store: str | None) -> tuple[StudySpec, list[Trial]]:
     return found[name]
 
 
-def _everyone(store: str | None) -> dict[str, tuple[StudySpec, list[Trial]]]:
-    found: dict[str, tuple[StudySpec, list[Trial]]] = {}
+def _everyone(store: str | None) -> dict[str, tuple[StudySpec, str]]:
+    found: dict[str, tuple[StudySpec, str]] = {}
     for name in kept_studies():
         found |= _in_store(home_of(name).url)
     return found | (_in_store(store) if store is not None else {})
 
 
-def _in_store(url: str) -> dict[str, tuple[StudySpec, list[Trial]]]:
+def _in_store(url: str) -> dict[str, tuple[StudySpec, str]]:
+    """The studies of a database by name, without their trials, which may be many."""
+    with _reading(url) as tx:
+        return {s.spec.name: (s.spec, url) for s in tx.studies.list(limit=_MOST)}
+
+
+def _trials(spec: StudySpec, url: str) -> list[Trial]:
+    with _reading(url) as tx:
+        return tx.trials.of_study(spec.id)
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[Transaction]:
     from wichtel.store import Database
 
     db = Database.open(url, upgrade=url.startswith("sqlite"))
     try:
         with db.read() as tx:
-            return {s.spec.name: (s.spec, tx.trials.of_study(s.spec.id)) for s in tx.studies.list(limit=_MOST)}
+            yield tx
     finally:
         db.close()
