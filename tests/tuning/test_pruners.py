@@ -246,3 +246,13 @@ def test_who_is_dominated_by_all_is_stopped(name):
     stopped = next(d for d in decisions if d.stop)
     assert name == "extrapolation" or "front 2" in stopped.reason
     assert "front 1" in stopped.reason or name == "extrapolation"
+
+
+def test_a_horizon_however_far_leaves_a_forecast_a_number():
+    for horizon in (10**6, 10**10, 10**15):
+        curves = suite.curves_of([(0, 1, 0.1), (0, None, 0.0)], Expectation.SMALLER)
+        for step in range(1, 31):
+            curves.add(1, step, 5 + math.exp(-step / 5))
+        decision = Extrapolation(horizon=horizon, min_trials=1).decide(curves, 1)
+        assert decision.stop
+        assert "nan" not in decision.reason

@@ -20,6 +20,8 @@ _ASYMPTOTE, _FALL = 1.0, 2.0
 _NOISE_POINTS, _NOISE = 1.0, 0.2
 #: What is larger than this has diverged, finite or not.
 _HUGE = 1e100
+#: A horizon that is more reports away counts as so far: seen from there, all shapes look alike, and the fit would lose its digits.
+_FARTHEST = 1e6
 _POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _RATES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _TURNS = (0.1, 0.3, 0.5, 0.8)
@@ -109,7 +111,7 @@ class _Forecast:
             return
         # In units of the usual distance of two reports, from 1: the same for examples, batches and epochs.
         unit = (steps[-1] - steps[0]) / (len(steps) - 1)
-        times = np.append((steps - steps[0]) / unit + 1, (horizon - steps[0]) / unit + 1)
+        times = np.append((steps - steps[0]) / unit + 1, min((horizon - steps[0]) / unit + 1, _FARTHEST))
         # In units of what was seen, so that priors mean the same for every metric.
         self._zero, self._scale = float(losses[-1]), float(np.ptp(losses))
         y = (losses - self._zero) / self._scale
