@@ -2,8 +2,8 @@
 
 Run as ``python benchmarks/floor.py [--trials N] [--workers N] [--seconds S] [--quick]``. A trial sleeps, so that 16 of them fit onto few
 cores; all of it is durable in SQLite, as always. Two times are printed. The whole: from the start of the first trial to the end of the
-last, which holds the start of the other workers' processes, on few cores a while. At full strength: from the moment at which the last
-worker began its first trial to the end of the last trial, against the floor of what was left then.
+last, which holds the start of the other workers. At full strength: from the moment at which the last worker began its first trial to the
+end of the last trial, against the floor of what was left then.
 """
 
 from __future__ import annotations

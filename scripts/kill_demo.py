@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ import demo  # noqa: E402
 from wichtel.client import Client  # noqa: E402
 from wichtel.client.client import home_token  # noqa: E402
 from wichtel.domain import Experiment, WichtelError  # noqa: E402
+from wichtel.fleet import processes  # noqa: E402
 
 Verdicts = dict[tuple[str, str, str], str]
 
@@ -85,16 +87,10 @@ class Service:
         """Process ids of the workers."""
         assert self.process is not None
         found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                command = (entry / "cmdline").read_bytes()
-            except (OSError, ValueError):
-                continue
-            if parent == self.process.pid and b"wichtel.fleet.worker" in command:
-                found.append(int(entry.name))
+        for pid in processes.descendants(self.process.pid):
+            with suppress(OSError):  # it ended meanwhile
+                if Path(f"/proc/{pid}/comm").read_text().startswith("wt-w"):
+                    found.append(pid)
         return found
 
 

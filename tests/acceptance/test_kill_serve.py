@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from wichtel.client import Client
 from wichtel.client.client import home_token
 from wichtel.domain import ExperimentStatus, WichtelError
+from wichtel.fleet import processes
 
 
 class Served:
@@ -53,9 +55,12 @@ class Served:
         self.process.wait()
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        pids = [int(pid) for path in children for pid in path.read_text().split()]
-        return [pid for pid in pids if b"wichtel.fleet.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        found = []
+        for pid in processes.descendants(self.process.pid):
+            with suppress(OSError):  # it ended meanwhile
+                if Path(f"/proc/{pid}/comm").read_text().startswith("wt-w"):
+                    found.append(pid)
+        return found
 
 
 @pytest.fixture

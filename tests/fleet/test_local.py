@@ -48,8 +48,9 @@ def pid_of(worker: str) -> int:
     """The process that was started under this name."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdigit() and f"--name={worker}\0" in (entry / "cmdline").read_text():
-                return int(entry.name)
+            # Its session is its own; whoever watches over it in there has the same name.
+            if entry.name.isdigit() and (entry / "comm").read_text() == f"wt-{worker}\n" and os.getsid(pid := int(entry.name)) == pid:
+                return pid
     raise AssertionError(f"there is no worker {worker}")
 
 

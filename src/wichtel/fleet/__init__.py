@@ -2,8 +2,8 @@
 
 Owns: the controller, its messages, workers and engines. May import: `store`, `domain`.
 Start with `ports.py` (what others see), then `roster.py` (all decisions, no I/O), `controller.py` (the loop around it) and `worker.py` (the
-other side). To add an engine, copy `inline.py`, face it with `wichtel.testing.engines` and name it under the entry-point group
-`wichtel.engines`.
+other side, which `nursery.py` forks). To add an engine, copy `inline.py`, face it with `wichtel.testing.engines` and name it under the
+entry-point group `wichtel.engines`.
 
 A run's function is named ``"module:function"`` and called as ``function(payload, context: RunContext)``. Whoever submits runs is their
 `Owner`. Names below are loaded when first used, so that a worker process does not load what only a controller needs.

@@ -1,4 +1,4 @@
-"""Engine `local`: worker processes on this machine, each on a socket pair. No port is opened."""
+"""Engine `local`: worker processes on this machine, forked of a warm one, each on a socket pair. No port is opened."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from threading import Event
 
@@ -21,6 +18,7 @@ from wichtel.fleet import processes
 from wichtel.fleet.devices import count_gpus
 from wichtel.fleet.frames import Splitter, frame
 from wichtel.fleet.messages import Ack, ToController, ToWorker, read_by_controller
+from wichtel.fleet.nursery_link import NurseryLink, how_it_ended
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +45,8 @@ class LocalEngine:
             of memory.
         threads: What numeric libraries in a worker may use; None for an even share of the cores.
         environment: Set in each worker, over what this process has.
+        preload: Modules that each worker has from its beginning. They are imported once, by a process of which workers are forked, and so
+            must start no thread.
 
     Raises:
         InvalidInput: no workers.
@@ -61,6 +61,7 @@ class LocalEngine:
         capacity: Resources | None = None,
         threads: int | None = None,
         environment: Mapping[str, str] | None = None,
+        preload: Iterable[str] = (),
     ) -> None:
         cores = os.cpu_count() or 1
         self.workers = cores if workers is None else workers
@@ -69,45 +70,38 @@ class LocalEngine:
         self.capacity = capacity or Resources(cpus=float(self.workers), gpus=count_gpus())
         share = str(threads or max(1, cores // self.workers))
         self._environment = {name: os.environ.get(name, share) for name in _THREAD_VARIABLES} | dict(environment or {})
-        #: Closed, by whatever means, when this process ends: that ends the workers.
-        self._life: tuple[int, int] | None = None
+        self._preload = tuple(preload)
+        #: The last one is that of new workers.
+        self._nurseries: list[NurseryLink] = []
 
     def launch(self, worker: str, on_message: Callable[[ToController], None], on_gone: Callable[[str], None]) -> LocalLink:
         """Start a worker process; see `Engine.launch`."""
-        if self._life is None:
-            self._life = os.pipe()
+        nursery = self._nursery()
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "wichtel.fleet.worker",
-                        f"--fd={theirs.fileno()}",
-                        f"--life={self._life[0]}",
-                        f"--name={worker}",
-                    ],
-                    pass_fds=(theirs.fileno(), self._life[0]),
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    env=os.environ | self._environment | {"WICHTEL_WORKER_PATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},  # noqa: PTH109
-                )
-            except OSError:
-                ours.close()
-                raise
-        return LocalLink(process, ours, on_message, on_gone)
+        link = LocalLink(worker, nursery, ours, on_message, on_gone)
+        nursery.fork(worker, theirs, link)
+        return link
+
+    def _nursery(self) -> NurseryLink:
+        """One whose workers have the environment that this process has now."""
+        environment = os.environ | self._environment
+        self._nurseries = [nursery for nursery in self._nurseries if nursery.open]
+        if self._nurseries and self._nurseries[-1].fits(environment):
+            return self._nurseries[-1]
+        nursery = NurseryLink(environment, self._preload)
+        if self._nurseries:
+            self._nurseries[-1].retire()
+        self._nurseries.append(nursery)
+        return nursery
 
     def serve(self, done: Event, timeout_seconds: float | None = None) -> bool:
         """Wait; see `Engine.serve`."""
         return done.wait(timeout_seconds)
 
     def close(self) -> None:
-        """Close the pipe that keeps workers alive."""
-        if self._life is not None:
-            for end in self._life:
-                os.close(end)
-            self._life = None
+        """End the nursery, and with it workers that are there still."""
+        while self._nurseries:
+            self._nurseries.pop().close()
 
 
 class LocalLink:
@@ -115,13 +109,19 @@ class LocalLink:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        worker: str,
+        nursery: NurseryLink,
         connection: socket.socket,
         on_message: Callable[[ToController], None],
         on_gone: Callable[[str], None],
     ) -> None:
-        self.pid = process.pid
-        self._process = process
+        #: Its process; 0 if it is not there yet.
+        self.pid = 0
+        self._pidfd = -1
+        #: It is to be killed, though it is not there yet.
+        self._doomed = False
+        self._worker = worker
+        self._nursery = nursery
         self._socket = connection
         self._on_message = on_message
         self._on_gone = on_gone
@@ -132,8 +132,6 @@ class LocalLink:
         self._open = True
         self._loop = asyncio.get_running_loop()
         connection.setblocking(False)
-        self._loop.add_reader(connection, self._readable)
-        threading.Thread(target=self._wait, name=f"wichtel-wait-{process.pid}", daemon=True).start()
 
     def send(self, message: ToWorker) -> None:
         """Send without waiting; what the socket does not take at once goes out later."""
@@ -153,16 +151,24 @@ class LocalLink:
 
     def kill(self) -> None:
         """Kill the process, its group, and what its run put into other groups."""
+        if not self.pid:
+            self._doomed = True
+            self._nursery.give_up()
+            return
+        # The nursery does not reap it before we say so: while that lives, the number cannot be somebody else's. If that died, so does it.
+        if not (self._open and self._nursery.open):
+            return
         for pid in processes.descendants(self.pid):
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         self._kill_group()
 
     def _kill_group(self) -> None:
-        # It is not reaped yet, so that the number cannot be somebody else's.
-        if self._process.returncode is None:
-            with suppress(OSError):
-                os.killpg(self.pid, signal.SIGKILL)
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+        # It may have no group of its own yet.
+        with suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def _try_send(self, data: bytes | bytearray) -> int:
         try:
@@ -205,21 +211,52 @@ class LocalLink:
             _log.error("worker process %d sent what is no message: %s", self.pid, error)
             self.kill()
 
-    def _wait(self) -> None:
-        """Wait for the process on a thread of its own, since a child that it forked may keep the socket open."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._exited)
+    # What the nursery says of it
 
-    def _exited(self) -> None:
-        # Its last words are still in the socket.
+    def forked(self, pid: int, pidfd: int) -> None:
+        """It is there; see `Ward.forked`."""
+        self.pid, self._pidfd = pid, pidfd
+        self._loop.add_reader(self._socket, self._readable)
+        if self._doomed:
+            self.kill()
+
+    def unable(self, reason: str) -> None:
+        """It could not be started; see `Ward.unable`."""
+        self._end(f"it could not be started: {reason}")
+
+    def ended(self, code: int) -> None:
+        """It ended, though a child that it forked may keep the socket open; see `Ward.ended`."""
+        self._hear_out()
+        self._kill_group()
+        self._nursery.reap(self._worker)
+        self._end(f"it {how_it_ended(code)}")
+
+    def orphaned(self, reason: str) -> None:
+        """The nursery died; see `Ward.orphaned`."""
+        if self._pidfd < 0:
+            self.unable(reason)
+            return
+
+        def dead() -> None:
+            self._hear_out()
+            self._end(f"it was lost: {reason}")
+
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._loop.add_reader(self._pidfd, dead)
+
+    def _hear_out(self) -> None:
+        """Hear its last words, which are still in the socket."""
         with suppress(OSError):
             while data := self._socket.recv(1 << 18):
                 self._feed(data)
-        self._kill_group()
-        code = self._process.wait()
+
+    def _end(self, reason: str) -> None:
         self._open = False
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._on_gone(f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}")
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+        self._on_gone(reason)

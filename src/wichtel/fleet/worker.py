@@ -1,4 +1,4 @@
-"""A worker process: warm, long-lived, one run at a time. Started by an engine as ``python -m wichtel.fleet.worker --fd N``.
+"""A worker process: warm, long-lived, one run at a time. It is forked by a nursery, and goes on with `begin`.
 
 The main thread carries out runs. Three more speak for it: one reads, one sends heartbeats, one watches memory and output. So the
 controller hears of the worker while user code computes, and user code never waits for the controller.
@@ -6,7 +6,6 @@ controller hears of the worker while user code computes, and user code never wai
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NoReturn
 
 import msgspec
 
@@ -168,7 +168,7 @@ def end_group() -> None:
 
 
 def anchor(life: int) -> None:
-    """Leave a process in this group that ends the group when the engine's end of the pipe `life` is closed, however that comes about.
+    """Leave a process in this group that ends the group when the other end of the pipe `life` is closed, however that comes about.
 
     It does what a thread cannot while user code holds the interpreter's lock. It is no child of the worker, so that ``os.wait()`` in user
     code does not find it.
@@ -183,25 +183,14 @@ def anchor(life: int) -> None:
     os.waitpid(child, 0)
 
 
-def main() -> None:
-    """Run a worker on the inherited file descriptors."""
-    parser = argparse.ArgumentParser(prog="wichtel.fleet.worker")
-    parser.add_argument("--fd", type=int, required=True, help="connected socket to the controller")
-    parser.add_argument("--life", type=int, required=True, help="pipe that is closed when the engine's process ends")
-    parser.add_argument("--name", default="worker")
-    options = parser.parse_args()
-    connection = socket.socket(fileno=options.fd)
-    # Inheritable so far; what user code starts has no business with them.
-    os.set_inheritable(options.fd, False)
-    os.set_inheritable(options.life, False)
-    anchor(options.life)
-    os.close(options.life)
-    for path in os.environ.pop("WICHTEL_WORKER_PATH", "").split(os.pathsep):
-        if path and path not in sys.path:
-            sys.path.append(path)
-    Worker(connection, options.name).work()
+def begin(connection: socket.socket, name: str, life: int) -> NoReturn:
+    """Be a worker from now on.
+
+    Args:
+        connection: Connected to the controller.
+        life: Pipe that is closed when the process ends that keeps the worker.
+    """
+    anchor(life)
+    os.close(life)
+    Worker(connection, name).work()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +31,28 @@ def devices(payload: dict[str, Any], context: RunContext) -> list[int]:
     """Sleep for `seconds`, if given; return the graphics processors."""
     time.sleep(payload.get("seconds", 0.0))
     return list(context.devices)
+
+
+def looks_around(payload: dict[str, Any], context: RunContext) -> dict[str, Any]:
+    """Sleep for `seconds`, if given; return what the process has of its own, and of the variables `names` and the `modules`."""
+    time.sleep(payload.get("seconds", 0.0))
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "session": os.getsid(0),
+        "directory": str(Path.cwd()),
+        "path": sys.path,
+        "environment": {name: os.environ.get(name) for name in payload.get("names", ())},
+        "modules": [name for name in payload.get("modules", ()) if name in sys.modules],
+        "descriptors": sorted(_open_files()),
+        "random": random.random(),
+    }
+
+
+def _open_files() -> Iterator[str]:
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the folder itself
+            yield str(entry.readlink())
 
 
 def curve(payload: dict[str, Any], context: RunContext) -> int:

@@ -320,7 +320,10 @@ def _fleet(db: Database, home: Home, engine: str, workers: int) -> Iterator[Cont
     """A controller of this home's runs."""
     from wichtel.fleet import Controller, FleetSettings, open_engine
 
-    options = {} if engine == "inline" else {"workers": workers}
+    options: dict[str, Any] = {} if engine == "inline" else {"workers": workers}
+    if engine == "local":
+        # What a function is called with, and what reads one that was sent.
+        options["preload"] = [ENTRY.partition(":")[0], "wichtel.store.artifacts", "cloudpickle"]
     settings = FleetSettings(state_dir=home.state_dir)
     with Controller(db, open_engine(engine, **options), home.artifacts_url, settings) as controller:
         if not controller.leading:
