@@ -32,7 +32,9 @@ def run(script: Path) -> str:
 def test_the_search_finds_a_good_fit(tmp_path: Path) -> None:
     script = tmp_path / "search.py"
     script.write_text(TUNE)
-    config, metrics = (ast.literal_eval(part + "}") for part in run(script).strip().removesuffix("}").split("} "))
+    best, explanation = run(script).splitlines()
+    config, metrics = (ast.literal_eval(part + "}") for part in best.removesuffix("}").split("} "))
+    assert "Gaussian process" in explanation
     assert config["degree"] >= 2
     assert metrics["loss"] < 0.1
 
