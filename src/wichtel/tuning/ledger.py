@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from random import Random
+from typing import Any
 
 from wichtel.domain import Config, Float, Int, Parameter, RunState, Space
-from wichtel.tuning.ports import Result
+from wichtel.tuning.ports import Problem, Result, Suggestion
 
 #: A space with more configurations than this counts as endless: nobody runs out of it.
 ENUMERABLE = 10_000
@@ -55,6 +57,22 @@ class Ledger:
                 continue
             news.append(result)
         return news
+
+    def suggest(self, n: int, problem: Problem, draw: Callable[[Random], Config], **state: Any) -> list[Suggestion]:
+        """The next `n` configurations that `draw` gives, each from its own trial's random numbers; fewer when none is left.
+
+        Args:
+            state: `Suggestion.state` of each.
+        """
+        suggestions: list[Suggestion] = []
+        for _ in range(n):
+            random = problem.random(self.next)
+            config = self.fresh(partial(draw, random), random)
+            if config is None:
+                break
+            self.begin(config)
+            suggestions.append(Suggestion(config=config, state=dict(state)))
+        return suggestions
 
     def is_new(self, config: Config) -> bool:
         """Whether `config` was neither suggested nor heard of."""

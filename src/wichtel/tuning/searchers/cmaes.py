@@ -58,15 +58,7 @@ class CMAES:
 
     def sample(self, n: int) -> list[Suggestion]:
         """See `Searcher.sample`."""
-        suggestions: list[Suggestion] = []
-        for _ in range(n):
-            random = self._problem.random(self._ledger.next)
-            config = self._ledger.fresh(lambda random=random: self._draw(random), random)  # type: ignore[misc]
-            if config is None:
-                break
-            self._ledger.begin(config)
-            suggestions.append(Suggestion(config=config, state={"generation": self._generation}))
-        return suggestions
+        return self._ledger.suggest(n, self._problem, self._draw, generation=self._generation)
 
     def update(self, results: Sequence[Result]) -> None:
         """See `Searcher.update`."""

@@ -23,15 +23,7 @@ class RandomSearch:
 
     def sample(self, n: int) -> list[Suggestion]:
         """See `Searcher.sample`."""
-        suggestions: list[Suggestion] = []
-        for _ in range(n):
-            random = self._problem.random(self._ledger.next)
-            config = self._ledger.fresh(lambda random=random: self._problem.space.sample(random), random)  # type: ignore[misc]
-            if config is None:
-                break
-            self._ledger.begin(config)
-            suggestions.append(Suggestion(config=config))
-        return suggestions
+        return self._ledger.suggest(n, self._problem, self._problem.space.sample)
 
     def update(self, results: Sequence[Result]) -> None:
         """See `Searcher.update`."""
