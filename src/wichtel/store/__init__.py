@@ -1,7 +1,7 @@
 """The store: tables, migrations, repositories, artifacts, the event feed.
 
 Owns all that lasts. May import `domain`; is the only room that imports SQLAlchemy. Start with `database.py`, then `transaction.py`, which
-lists the repositories. To add a noun, copy `registrations.py`, add its table to `tables.py` and a revision to `migrations/versions`.
+lists the repositories. To add a noun, copy `registrations.py`, add its table to `tables` and a revision to `migrations/versions`.
 
 Names are loaded when they are first used, so that a worker or a client that only wants the codec does not wait for SQLAlchemy.
 """

@@ -1,0 +1,36 @@
+"""Every table, a file for those of a noun. A change here needs a revision in `migrations/versions`; a test compares the two.
+
+A domain value is stored as the columns that are searched or change, and one JSON document for the rest.
+Foreign keys are checked at commit, so that the rows of one transaction may come in any order.
+"""
+
+from wichtel.store.tables.access import audit, principals, tokens
+from wichtel.store.tables.base import Key, metadata
+from wichtel.store.tables.catalogue import datasets, intents, models, versions
+from wichtel.store.tables.events import events
+from wichtel.store.tables.experiments import experiments, quota_groups, registrations
+from wichtel.store.tables.replicas import leases, replicas
+from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
+
+__all__ = [
+    "Key",
+    "audit",
+    "cancellations",
+    "datasets",
+    "events",
+    "experiments",
+    "intents",
+    "leases",
+    "measurements",
+    "metadata",
+    "models",
+    "principals",
+    "quota_groups",
+    "registrations",
+    "replicas",
+    "runs",
+    "studies",
+    "tokens",
+    "trials",
+    "versions",
+]

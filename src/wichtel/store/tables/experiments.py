@@ -1,0 +1,57 @@
+"""Quota groups, registrations, experiments."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from wichtel.domain import ExperimentConfig, ExperimentResult, Registration
+from wichtel.store.tables.base import Key, metadata, refers, required
+from wichtel.store.types import Json, Time
+
+quota_groups = sa.Table(
+    "quota_groups",
+    metadata,
+    sa.Column("name", Key, primary_key=True),
+    required("max_in_progress", sa.Integer),
+)
+
+registrations = sa.Table(
+    "registrations",
+    metadata,
+    sa.Column("id", Key, primary_key=True),
+    required("owner", Key, index=True),
+    required("created", Time),
+    sa.Column("canceled", Time),
+    required("document", Json(Registration)),
+)
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("id", Key, primary_key=True),
+    required("registration", Key, refers("registrations.id"), index=True),
+    required("model", Key, refers("models.name")),
+    required("target", Key),
+    required("protocol", Key),
+    required("intent", Key),
+    required("owner", Key),
+    required("quota_group", Key),
+    required("state", sa.Text),
+    sa.Column("status", sa.Text),
+    required("cause", sa.Text),
+    required("generation", sa.Integer),
+    required("workflow", Key),
+    required("created", Time),
+    sa.Column("started", Time),
+    sa.Column("finished", Time),
+    required("config", Json(ExperimentConfig)),
+    sa.Column("result", Json(ExperimentResult)),
+    # Each filter of a search with its order, newest first; and the scheduler's question, the oldest waiting of a group.
+    sa.Index(None, "created", "id"),
+    sa.Index(None, "owner", "created", "id"),
+    sa.Index(None, "model", "created", "id"),
+    sa.Index(None, "protocol", "created", "id"),
+    sa.Index(None, "intent", "created", "id"),
+    sa.Index(None, "status", "created", "id"),
+    sa.Index(None, "state", "quota_group", "created", "id"),
+)
