@@ -17,7 +17,7 @@ from collections.abc import Collection
 from typing import Self
 
 from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, SystemFault, did_you_mean
-from wichtel.experiments import Access, Datasets, Experiments, Intents, Listeners, Models, Protocols, Runs, Studies
+from wichtel.experiments import Access, Datasets, Experiments, Intents, Jobs, Listeners, Models, PeriodicJob, Protocols, Runs, Studies
 from wichtel.experiments.ending import end
 from wichtel.experiments.ids import new_id
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
@@ -79,6 +79,8 @@ class App:
         self.protocols = Protocols()
         self.runs = Runs(self.db, settings.home / "fleet")
         self.studies = Studies(self.db)
+        jobs: list[PeriodicJob] = []
+        self.jobs = Jobs(self.db, jobs, self.replica)
 
     def start(self, roles: Collection[str] | None = None) -> Self:
         """Start the roles of this process; those of the settings by default.
@@ -111,11 +113,13 @@ class App:
             self._study_host.start()
         if "orchestrator" in roles:
             self.workflows.start()
+            self.jobs.start()
         return self
 
     def stop(self) -> None:
         """Stop what was started; what is under way goes on when a process starts again."""
         if "orchestrator" in self._roles:
+            self.jobs.stop()
             self.workflows.stop()
         if self._study_host is not None:
             self._study_host.stop()

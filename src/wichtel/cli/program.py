@@ -16,6 +16,7 @@ from wichtel.cli import (
     events,
     experiments,
     intents,
+    jobs,
     models,
     protocols,
     quotas,
@@ -54,6 +55,7 @@ for name, noun in (
     ("studies", studies.app),
     ("quotas", quotas.app),
     ("tokens", tokens.app),
+    ("jobs", jobs.app),
     ("db", db.app),
     ("config", config.app),
 ):

@@ -13,6 +13,7 @@ from wichtel.client.catalogue import Datasets, Intents, Protocols
 from wichtel.client.connection import Connection
 from wichtel.client.events import Events
 from wichtel.client.experiments import Experiments, Registrations
+from wichtel.client.jobs import Jobs
 from wichtel.client.models import Models
 from wichtel.client.work import Runs, Studies
 
@@ -59,6 +60,7 @@ class Client:
         self.events = Events(connection)
         self.quota_groups = QuotaGroups(connection)
         self.tokens = Tokens(connection)
+        self.jobs = Jobs(connection)
 
     def register(
         self,

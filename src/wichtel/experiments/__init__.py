@@ -6,6 +6,7 @@ Start with `service.py`, then `listeners.py`. To add a durable job, copy `Listen
 
 from wichtel.experiments.access import Access, Principal, Role, role_of
 from wichtel.experiments.catalogue import Datasets, Intents, Protocols
+from wichtel.experiments.jobs import Jobs, PeriodicJob
 from wichtel.experiments.listeners import Listeners
 from wichtel.experiments.models import Models
 from wichtel.experiments.registration import ProtocolRequest, RegisterModels
@@ -17,8 +18,10 @@ __all__ = [
     "Datasets",
     "Experiments",
     "Intents",
+    "Jobs",
     "Listeners",
     "Models",
+    "PeriodicJob",
     "Principal",
     "ProtocolRequest",
     "Protocols",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wichtel.store.database import Database
     from wichtel.store.events import Event
     from wichtel.store.group_commit import GroupCommit
+    from wichtel.store.jobs import JobStatus
     from wichtel.store.replicas import Replica
     from wichtel.store.search import ExperimentFilter, Page
     from wichtel.store.transaction import Transaction
@@ -29,6 +30,7 @@ _HOMES = {
     "Event": "events",
     "ExperimentFilter": "search",
     "GroupCommit": "group_commit",
+    "JobStatus": "jobs",
     "Page": "search",
     "Principal": "access",
     "Replica": "replicas",
@@ -43,6 +45,7 @@ __all__ = [
     "Event",
     "ExperimentFilter",
     "GroupCommit",
+    "JobStatus",
     "Page",
     "Principal",
     "Replica",

@@ -12,6 +12,7 @@ from wichtel.store.access import Audit, Principals, Tokens
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
 from wichtel.store.intents import Intents
+from wichtel.store.jobs import Jobs
 from wichtel.store.measurements import Measurements
 from wichtel.store.models import Datasets, Models, Versions
 from wichtel.store.quota import QuotaGroups
@@ -117,6 +118,11 @@ class Transaction:
     def replicas(self) -> Replicas:
         """Which processes live."""
         return Replicas(self)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What is done again and again."""
+        return Jobs(self)
 
     @cached_property
     def principals(self) -> Principals:

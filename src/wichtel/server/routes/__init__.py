@@ -5,6 +5,7 @@ from wichtel.server.routes import (
     events,
     experiments,
     intents,
+    jobs,
     models,
     protocols,
     quota_groups,
@@ -27,6 +28,7 @@ ROUTERS = (
     events.router,
     quota_groups.router,
     tokens.router,
+    jobs.router,
 )
 
 __all__ = ["ROUTERS"]

@@ -7,8 +7,10 @@ Foreign keys are checked at commit, so that the rows of one transaction may come
 from wichtel.store.tables.access import audit, principals, tokens
 from wichtel.store.tables.base import Key, metadata
 from wichtel.store.tables.catalogue import datasets, intents, models, versions
+from wichtel.store.tables.compatibility import compatibility
 from wichtel.store.tables.events import events
 from wichtel.store.tables.experiments import experiments, quota_groups, registrations
+from wichtel.store.tables.jobs import jobs
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
 
@@ -16,10 +18,12 @@ __all__ = [
     "Key",
     "audit",
     "cancellations",
+    "compatibility",
     "datasets",
     "events",
     "experiments",
     "intents",
+    "jobs",
     "leases",
     "measurements",
     "metadata",
