@@ -18,7 +18,7 @@ from wichtel.domain import InvalidInput, NotFound, SystemFault, WichtelError, di
 from wichtel.experiments.access import Principal, Role
 from wichtel.store import Database, JobStatus
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: Times of day are counted from here.
 _MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -107,7 +107,7 @@ class Jobs:
         for name, (_, thread) in self._underway.items():
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                _log.warning("job %s is broken off", name)
+                log.warning("job %s is broken off", name)
         self._underway.clear()
 
     def list(self, principal: Principal) -> list[JobStatus]:
@@ -175,7 +175,7 @@ class Jobs:
             with self._db.transaction() as tx:
                 for name, (token, _) in self._underway.items():
                     if not tx.jobs.renew(name, token, self._claim_seconds):
-                        _log.warning("job %s was taken over by another process, since this one was silent for too long", name)
+                        log.warning("job %s was taken over by another process, since this one was silent for too long", name)
             self._renewed = time.monotonic()
         with self._db.read() as tx:
             waiting = tx.jobs.waiting(self._jobs.keys() - self._underway.keys())
@@ -193,10 +193,10 @@ class Jobs:
             try:
                 self.tick()
             except SystemFault as error:
-                _log.warning("the jobs wait: %s", error)
+                log.warning("the jobs wait: %s", error)
             except Exception:
                 # A fault of ours must not end what everything else is kept clean by.
-                _log.exception("the jobs go on after a fault")
+                log.exception("the jobs go on after a fault")
             self._stopped.wait(self._poll_seconds)
 
     def _carry_out(self, name: str, token: int, began: datetime) -> None:
@@ -207,10 +207,10 @@ class Jobs:
             outcome = job.run()
         except WichtelError as fault:
             error = str(fault)
-            _log.warning("job %s failed: %s", name, fault)
+            log.warning("job %s failed: %s", name, fault)
         except Exception as fault:
             error = f"{type(fault).__name__}: {fault}"
-            _log.exception("job %s failed", name)
+            log.exception("job %s failed", name)
         try:
             with self._db.transaction() as tx:
                 due = job.next_due(began)
@@ -218,7 +218,7 @@ class Jobs:
                     failures = min(tx.jobs.get(name).failures, 20)
                     due = min(due, tx.now + timedelta(seconds=min(job.every_seconds, _RETRY_SECONDS * 2**failures)))
                 if not tx.jobs.finish(name, token, due, outcome, error):
-                    _log.warning("job %s ended after another process had taken it over", name)
+                    log.warning("job %s ended after another process had taken it over", name)
         except WichtelError as fault:
             # Its claim runs out, and it is done again.
-            _log.warning("the end of job %s could not be noted: %s", name, fault)
+            log.warning("the end of job %s could not be noted: %s", name, fault)
