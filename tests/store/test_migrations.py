@@ -67,6 +67,7 @@ def test_upgrading_twice_changes_nothing(database):
 def test_a_newer_database_is_left_alone(database, database_url):
     with database.transaction() as tx:
         tx.connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        tx.connection.execute(sa.text("UPDATE compatibility SET oldest = '9998'"))
     for refused in (database.upgrade, database.check, lambda: Database.open(database_url, upgrade=True)):
         with pytest.raises(DatabaseTooNew, match="9999") as error:
             refused()

@@ -24,6 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from wichtel.domain import InvalidInput, StorageFailed, SystemFault
 from wichtel.store import schema
+from wichtel.store.online import upgrade_online
 from wichtel.store.transaction import Transaction
 
 _BUSY_SECONDS = 30
@@ -56,7 +57,7 @@ class Database:
 
         Raises:
             InvalidInput: the URL is not one of these.
-            DatabaseTooNew: a newer Wichtel wrote it.
+            DatabaseTooNew: a newer Wichtel wrote it, and not for this one to use.
             StorageFailed: its folder cannot be made, or its file not written.
             SystemFault: it cannot be reached.
         """
@@ -83,24 +84,30 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     def upgrade(self) -> None:
-        """Bring the tables up to date. Processes that do so at once wait for each other.
+        """Bring the tables up to date. Processes that do so at once wait for each other; replicas of an older version can go on meanwhile.
 
         Raises:
-            DatabaseTooNew: a newer Wichtel wrote it.
+            DatabaseTooNew: a newer Wichtel wrote it, and not for this one to use.
         """
-        with self.transaction() as tx:
-            schema.upgrade(tx.connection)
+        with self.read() as tx:
+            online = not self.is_sqlite and schema.revision(tx.connection) is not None
+        if online:
+            with _translated(self.url):
+                upgrade_online(self.engine)
+        else:
+            with self.transaction() as tx:
+                schema.upgrade(tx.connection)
 
     def check(self) -> None:
-        """Make sure that the tables are those of this Wichtel.
+        """Make sure that this Wichtel can use the tables: they are its own, or newer ones that are made for it to go on.
 
         Raises:
-            DatabaseTooNew: a newer Wichtel wrote it.
+            DatabaseTooNew: a newer Wichtel wrote it, and not for this one to use.
             SystemFault: it needs `upgrade`.
         """
         with self.read() as tx:
             found = schema.revision(tx.connection)
-        if found != schema.HEAD:
+        if found is None or found < schema.HEAD:
             raise SystemFault(
                 f"the database is at revision {found or 'none'}, this version needs {schema.HEAD}.",
                 where=self.url,

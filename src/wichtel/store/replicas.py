@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +15,17 @@ from wichtel.store.tables import leases, replicas
 
 # Made once: the fleet asks with everything it writes.
 _TOKEN = sa.select(leases.c.token).where(leases.c.name == sa.bindparam("lease")).with_for_update(read=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who leads. Times are aware, UTC."""
+
+    name: str
+    #: Empty if it was given back.
+    holder: str
+    token: int
+    expires: datetime
 
 
 class Leases(Repository):
@@ -45,6 +57,15 @@ class Leases(Repository):
         """Whether `token` is still the lease's latest; if so, on PostgreSQL too, nobody takes the lease before this transaction ends."""
         return bool(self.connection.execute(_TOKEN, {"lease": name}).scalar_one_or_none() == token)
 
+    def find(self, name: str) -> Lease | None:
+        """The lease as it stands; None if nobody ever took it."""
+        row = self.connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
+        return None if row is None else Lease(**row._mapping)
+
+    def list(self) -> builtins.list[Lease]:
+        """All, in the order of names."""
+        return [Lease(**row._mapping) for row in self.connection.execute(sa.select(leases).order_by(leases.c.name))]
+
     def holder(self, name: str) -> str:
         """Who took it last and did not give it back, though it may have run out; empty if nobody."""
         return self.connection.execute(sa.select(leases.c.holder).where(leases.c.name == name)).scalar_one_or_none() or ""
@@ -63,14 +84,25 @@ class Replica:
     roles: tuple[str, ...]
     started: datetime
     beat: datetime
+    #: Of its Wichtel.
+    version: str = "unknown"
+    #: What it says of itself, as plain JSON.
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 class Replicas(Repository):
     """The processes that serve, by id."""
 
-    def beat(self, replica_id: str, roles: Iterable[str] = ()) -> None:
-        """Say that it lives now."""
-        row = {"id": replica_id, "roles": tuple(roles), "started": self.now, "beat": self.now}
+    def beat(self, replica_id: str, roles: Iterable[str] = (), *, version: str = "unknown", told: Mapping[str, Any] | None = None) -> None:
+        """Say that it lives now, and what it does."""
+        row = {
+            "id": replica_id,
+            "roles": tuple(roles),
+            "started": self.now,
+            "beat": self.now,
+            "version": version,
+            "told": dict(told or {}),
+        }
         self.upsert(replicas, row, keep=["started"])
 
     def dead(self, after_seconds: float) -> builtins.list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from wichtel.store.tables.base import Key, metadata, required
@@ -24,4 +26,7 @@ replicas = sa.Table(
     required("roles", Json(tuple[str, ...])),
     required("started", Time),
     required("beat", Time, index=True),
+    required("version", sa.Text, server_default="unknown"),
+    # What it says of itself: whether it drains, what its workers do.
+    required("told", Json(dict[str, Any]), server_default="{}"),
 )
