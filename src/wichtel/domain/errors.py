@@ -7,9 +7,12 @@ WichtelError
 │   ├── NotFound             nothing of that name
 │   ├── AlreadyExists        the name is taken
 │   ├── IllegalTransition    the thing is not in a state that allows this
-│   └── NotPermitted         the principal may not do this
+│   ├── NotPermitted         the principal may not do this
+│   ├── PreconditionFailed   the thing is not as the caller last saw it
+│   └── TooManyRequests      the caller is to wait
 └── SystemFault              all else; retried where that is safe
     ├── DatabaseTooNew       the database was written by a newer Wichtel
+    ├── Overloaded           there is too much to do just now
     ├── StorageFailed        an artifact could not be written or read (disk full, gone)
     └── WorkerLost           the process that carried out the work died
 """
@@ -103,6 +106,18 @@ class NotPermitted(UserError):
     code = "not_permitted"
 
 
+class PreconditionFailed(UserError):
+    """The thing is not as the caller last saw it."""
+
+    code = "precondition_failed"
+
+
+class TooManyRequests(UserError):
+    """The caller is to wait."""
+
+    code = "too_many_requests"
+
+
 class SystemFault(WichtelError):
     """Not the user's doing."""
 
@@ -113,6 +128,12 @@ class DatabaseTooNew(SystemFault):
     """The database was written by a newer Wichtel."""
 
     code = "database_too_new"
+
+
+class Overloaded(SystemFault):
+    """There is too much to do just now."""
+
+    code = "overloaded"
 
 
 class StorageFailed(SystemFault):

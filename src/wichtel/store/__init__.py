@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from wichtel.store.database import Database
     from wichtel.store.events import Event
     from wichtel.store.group_commit import GroupCommit
+    from wichtel.store.idempotency import StoredAnswer
     from wichtel.store.jobs import JobStatus
     from wichtel.store.replicas import Replica
+    from wichtel.store.request_stats import RequestCount
     from wichtel.store.search import ExperimentFilter, Page
     from wichtel.store.transaction import Transaction
 
@@ -34,6 +36,8 @@ _HOMES = {
     "Page": "search",
     "Principal": "access",
     "Replica": "replicas",
+    "RequestCount": "request_stats",
+    "StoredAnswer": "idempotency",
     "Token": "access",
     "Transaction": "transaction",
 }
@@ -49,6 +53,8 @@ __all__ = [
     "Page",
     "Principal",
     "Replica",
+    "RequestCount",
+    "StoredAnswer",
     "Token",
     "Transaction",
     "codec",

@@ -128,8 +128,13 @@ class Database:
             SystemFault: the database is locked or gone.
             InvalidInput: a value does not fit into its column.
         """
-        if getattr(self._open, "transaction", None) is not None:
-            raise RuntimeError("this thread has a transaction open already: pass it on instead of opening another")
+        outer: Transaction | None = getattr(self._open, "transaction", None)
+        if outer is not None:
+            if not self._joins:
+                raise RuntimeError("this thread has a transaction open already: pass it on instead of opening another")
+            with _translated(self.url), outer.part():
+                yield outer
+            return
         with self._lock(), _translated(self.url), self.engine.begin() as connection:
             tx = Transaction(connection, self._clock)
             self._open.transaction = tx
@@ -141,6 +146,27 @@ class Database:
         tx.committed()
 
     @contextmanager
+    def together(self) -> Iterator[Transaction]:
+        """A unit of work that all others which this thread opens within it become parts of: they are committed together at its end, or not.
+
+        For what has to be stored with a change by somebody who does not make the change. Only what is short belongs into it: like any
+        unit of work that writes, it may keep others from writing.
+
+        Raises:
+            RuntimeError: this thread is in a transaction of the ordinary kind.
+        """
+        with self.transaction() as tx:
+            outer, self._open.joins = self._joins, True
+            try:
+                yield tx
+            finally:
+                self._open.joins = outer
+
+    @property
+    def _joins(self) -> bool:
+        return getattr(self._open, "joins", False)
+
+    @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A unit of work that only reads: one snapshot on SQLite; never waits for a writer, nor makes one wait.
 
@@ -148,8 +174,8 @@ class Database:
             SystemFault: the database is gone.
         """
         outer: Transaction | None = getattr(self._open, "transaction", None)
-        if self._in_memory and outer is not None:
-            # There is one connection only, and it is in use.
+        if outer is not None and (self._in_memory or self._joins):
+            # There is one connection only, and it is in use; or what it wrote is to be seen.
             yield outer
             return
         with self._lock(when=self._in_memory), _translated(self.url), self._readers.connect() as connection:

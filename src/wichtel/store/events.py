@@ -63,6 +63,14 @@ class Events(Repository):
         """The id of the newest event; 0 if there is none."""
         return self.connection.execute(sa.select(sa.func.max(events.c.number))).scalar_one() or 0
 
+    def mark(self) -> int:
+        """A place to `rewind` to."""
+        return len(self._added)
+
+    def rewind(self, mark: int) -> None:
+        """Forget what was added since `mark`."""
+        del self._added[mark:]
+
     def flush(self) -> None:
         """Write what was added."""
         if not self._added:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -11,6 +13,7 @@ import sqlalchemy as sa
 from wichtel.store.access import Audit, Principals, Tokens
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
+from wichtel.store.idempotency import Idempotency
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
 from wichtel.store.measurements import Measurements
@@ -18,6 +21,7 @@ from wichtel.store.models import Datasets, Models, Versions
 from wichtel.store.quota import QuotaGroups
 from wichtel.store.registrations import Registrations
 from wichtel.store.replicas import Leases, Replicas
+from wichtel.store.request_stats import RequestStats
 from wichtel.store.runs import Runs
 from wichtel.store.studies import Studies, Trials
 
@@ -53,6 +57,24 @@ class Transaction:
     def flush_events(self) -> None:
         """Write the events of this transaction; `Database.transaction` does so at its end."""
         self.events.flush()
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part that may fail by itself: an exception that leaves it undoes what was done since it began, and no more."""
+        calls, mark = len(self._after_commit), self.events.mark()
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self._after_commit[calls:]
+            self.events.rewind(mark)
+            raise
+
+    def exclusive(self, what: str) -> None:
+        """Wait until no other transaction that asked for the same is under way. On SQLite, none ever is that writes."""
+        if self.connection.dialect.name == "postgresql":
+            number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], "big", signed=True)
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
     @cached_property
     def models(self) -> Models:
@@ -138,6 +160,16 @@ class Transaction:
     def audit(self) -> Audit:
         """Who changed what."""
         return Audit(self)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        """Answers to requests that must be carried out once."""
+        return Idempotency(self)
+
+    @cached_property
+    def request_stats(self) -> RequestStats:
+        """How many requests there were, and how long they took."""
+        return RequestStats(self)
 
     @cached_property
     def events(self) -> Events:

@@ -12,6 +12,7 @@ from wichtel.store.tables.events import events
 from wichtel.store.tables.experiments import experiments, quota_groups, registrations
 from wichtel.store.tables.jobs import jobs
 from wichtel.store.tables.replicas import leases, replicas
+from wichtel.store.tables.requests import idempotency, request_stats
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "datasets",
     "events",
     "experiments",
+    "idempotency",
     "intents",
     "jobs",
     "leases",
@@ -32,6 +34,7 @@ __all__ = [
     "quota_groups",
     "registrations",
     "replicas",
+    "request_stats",
     "runs",
     "studies",
     "tokens",
