@@ -532,3 +532,15 @@ def test_an_interrupted_study_can_be_resumed(tmp_path):
     assert process.returncode != 0
     assert len(_trials(tmp_path / "ctrl-c")) < 24
     assert len(_finish(_start(tmp_path / "ctrl-c", "random", 2)).splitlines()) == 24
+
+
+def misspelt(x: float, report: wt.Reporter) -> float:
+    for step in range(3):
+        report(step, los=x)
+    return x
+
+
+def test_whoever_reports_no_objective_is_told_that_nothing_is_stopped_early(caplog):
+    wt.tune(misspelt, {"x": wt.Float(0, 1)}, minimize="loss", trials=3, engine="inline", pruner="median", progress=False)
+    (told,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "report 'los' and not 'loss'. Did you mean 'los'?" in told

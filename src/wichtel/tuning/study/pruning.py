@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterable, Mapping
 
-from wichtel.domain import Measurement, StudySpec
+from wichtel.domain import Measurement, StudySpec, did_you_mean
 from wichtel.tuning.curves import Curves
 from wichtel.tuning.ports import Pruner
 from wichtel.tuning.study.active import Active
 from wichtel.tuning.study.log import place_of
+
+_log = logging.getLogger(__name__)
 
 
 class Pruning:
@@ -22,6 +25,9 @@ class Pruning:
         self._recalled: dict[int, Active] = {}
         #: Whether the curves of earlier trials are known: a pruner that lacks them stops nobody.
         self._complete = True
+        #: A report without all objectives, as long as there was none with all.
+        self._vain: Mapping[str, float] | None = None
+        self._drawn = False
 
     def reason(self, trial: int, step: int, metrics: Mapping[str, float]) -> str:
         """Note what all evaluations of a trial have come to; returns why it is to be stopped, empty if it is not."""
@@ -33,6 +39,15 @@ class Pruning:
     def end(self, trial: int) -> None:
         """Note that a trial has ended."""
         self._curves.end(trial)
+        if self._vain is not None and not self._drawn:
+            missing = [o.metric for o in self._spec.objectives if o.metric not in self._vain]
+            reported = ", ".join(map(repr, self._vain))
+            _log.warning(
+                "study %r: no trial can be stopped early, for they report %s and not %s. %s",
+                *(self._spec.name, reported, " and ".join(map(repr, missing)), did_you_mean(missing[0], self._vain)),
+            )
+            # Once is enough.
+            self._drawn = True
 
     def recall(self, measurements: Iterable[Measurement], active: Mapping[int, Active], ended: Container[int]) -> None:
         """Hear again what trials reported that are under way, or have ended; each run's measurements in the order of steps."""
@@ -71,4 +86,8 @@ class Pruning:
     def _draw(self, trial: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Add to a trial's curve; whether that says something new about all objectives."""
         values = [metrics[o.metric] for o in self._spec.objectives if o.metric in metrics]
-        return len(values) == len(self._spec.objectives) and self._curves.add(trial, step, values)
+        if len(values) < len(self._spec.objectives):
+            self._vain = metrics
+            return False
+        self._drawn = True
+        return self._curves.add(trial, step, values)
