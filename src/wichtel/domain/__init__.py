@@ -39,7 +39,6 @@ from wichtel.domain.intent import (
     Outcome,
     Verdict,
     VerdictStatus,
-    choose_intent,
     judge,
 )
 from wichtel.domain.metric import Estimate, Expectation, Measurement, Metric, MetricKind
@@ -58,6 +57,9 @@ from wichtel.domain.model import (
 )
 from wichtel.domain.nesting import flatten, nest
 from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value
+from wichtel.domain.precedence import AppliedIntent, applied_intents, choose_intent
+from wichtel.domain.query import Query, Sort
+from wichtel.domain.query_parser import parse_query
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
 from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
@@ -77,6 +79,7 @@ __all__ = [
     "Algorithm",
     "AlreadyExists",
     "Analysis",
+    "AppliedIntent",
     "Bool",
     "Choice",
     "Config",
@@ -116,6 +119,7 @@ __all__ = [
     "Parameter",
     "PlanError",
     "PreconditionFailed",
+    "Query",
     "QuotaGroup",
     "Registration",
     "Resources",
@@ -123,6 +127,7 @@ __all__ = [
     "Run",
     "RunSpec",
     "RunState",
+    "Sort",
     "Space",
     "StorageFailed",
     "Study",
@@ -139,6 +144,7 @@ __all__ = [
     "WichtelError",
     "Window",
     "WorkerLost",
+    "applied_intents",
     "check_name",
     "choose_intent",
     "did_you_mean",
@@ -147,5 +153,6 @@ __all__ = [
     "may_move",
     "move",
     "nest",
+    "parse_query",
     "seed_of",
 ]
