@@ -11,8 +11,9 @@ from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, Experime
 from wichtel.store.repository import Repository, check_limit
 from wichtel.store.search import ExperimentFilter, Page, after, cursor_of
 from wichtel.store.tables import experiments
+from wichtel.store.types import Time
 
-_OWN_COLUMNS = tuple(column for column in experiments.columns if column.name != "intent")
+_OWN_COLUMNS = tuple(column for column in experiments.columns if column.name not in ("intent", "export"))
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
 
@@ -89,7 +90,7 @@ class Experiments(Repository):
 
     def start(self, experiment_id: str) -> Experiment | None:
         """ENQUEUED → IN_PROGRESS, in a new generation; None if it is not ENQUEUED."""
-        change = {"state": _IN_PROGRESS, "generation": experiments.c.generation + 1, "workflow": "", "started": self.now}
+        change = {"state": _IN_PROGRESS, "generation": experiments.c.generation + 1, "workflow": "", "started": self.now, "began": None}
         if not self._change(experiment_id, change, experiments.c.state == _ENQUEUED):
             return None
         started = self.get(experiment_id)
@@ -98,9 +99,9 @@ class Experiments(Repository):
 
     def set_workflow(self, experiment_id: str, generation: int, workflow: str) -> bool:
         """Note that `workflow` has taken it up; False if it is not IN_PROGRESS in that generation."""
-        return self._change(
-            experiment_id, {"workflow": workflow}, experiments.c.state == _IN_PROGRESS, experiments.c.generation == generation
-        )
+        # The first step is the first that says so.
+        change = {"workflow": workflow, "began": sa.func.coalesce(experiments.c.began, sa.literal(self.now, Time()))}
+        return self._change(experiment_id, change, experiments.c.state == _IN_PROGRESS, experiments.c.generation == generation)
 
     def requeue(self, experiment_id: str, generation: int) -> bool:
         """IN_PROGRESS → ENQUEUED; False if it is not IN_PROGRESS in that generation, or a workflow has taken it up."""

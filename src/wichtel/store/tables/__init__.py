@@ -10,7 +10,8 @@ from wichtel.store.tables.catalogue import datasets, intents, models, versions
 from wichtel.store.tables.compatibility import compatibility
 from wichtel.store.tables.events import events
 from wichtel.store.tables.experiments import experiments, quota_groups, registrations
-from wichtel.store.tables.jobs import jobs
+from wichtel.store.tables.jobs import exports, jobs
+from wichtel.store.tables.metric_deltas import metric_deltas
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.requests import idempotency, request_stats
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
@@ -23,12 +24,14 @@ __all__ = [
     "datasets",
     "events",
     "experiments",
+    "exports",
     "idempotency",
     "intents",
     "jobs",
     "leases",
     "measurements",
     "metadata",
+    "metric_deltas",
     "models",
     "principals",
     "quota_groups",

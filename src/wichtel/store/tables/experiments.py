@@ -43,9 +43,16 @@ experiments = sa.Table(
     required("workflow", Key),
     required("created", Time),
     sa.Column("started", Time),
+    # When the first step of its workflow began.
+    sa.Column("began", Time),
     sa.Column("finished", Time),
     required("config", Json(ExperimentConfig)),
     sa.Column("result", Json(ExperimentResult)),
+    # The export that it is a row of; null until it is.
+    sa.Column("export", sa.BigInteger, index=True),
+    # Of finished ones, to be searched by.
+    sa.Column("duration_seconds", sa.Double),
+    sa.Column("models_trained", sa.Integer),
     # Each filter of a search with its order, newest first; and the scheduler's question, the oldest waiting of a group.
     sa.Index(None, "created", "id"),
     sa.Index(None, "owner", "created", "id"),
@@ -53,5 +60,9 @@ experiments = sa.Table(
     sa.Index(None, "protocol", "created", "id"),
     sa.Index(None, "intent", "created", "id"),
     sa.Index(None, "status", "created", "id"),
+    sa.Index(None, "quota_group", "created", "id"),
     sa.Index(None, "state", "quota_group", "created", "id"),
+    # Orders of their own.
+    sa.Index(None, "finished", "id"),
+    sa.Index(None, "duration_seconds", "id"),
 )
