@@ -86,6 +86,8 @@ class Experiment:
     result: ExperimentResult | None = None
     created: datetime
     started: datetime | None = None
+    #: When the first step of its workflow began.
+    began: datetime | None = None
     finished: datetime | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,8 @@ from wichtel.store.search import ExperimentFilter, Page, after, cursor_of
 from wichtel.store.tables import experiments
 from wichtel.store.types import Time
 
-_OWN_COLUMNS = tuple(column for column in experiments.columns if column.name not in ("intent", "export"))
+# The others are there to be searched by, or are the exporter's.
+_OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
 

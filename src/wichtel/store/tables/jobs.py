@@ -27,3 +27,16 @@ jobs = sa.Table(
     required("error", sa.Text),
     required("failures", sa.Integer),
 )
+
+exports = sa.Table(
+    "exports",
+    metadata,
+    # Given by the exporter, so that whoever takes the same number twice finds out.
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    required("rows", sa.Integer),
+    # Day of finish → bytes of that day's file.
+    required("files", Json(dict[str, int])),
+    required("created", Time),
+    # Null until all its files are there.
+    sa.Column("written", Time),
+)

@@ -11,7 +11,7 @@ TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Make the tables, and the columns of experiments."""
     op.create_table(
         "jobs",
         sa.Column("name", KEY, nullable=False),
@@ -28,3 +28,15 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_jobs")),
     )
+    op.create_table(
+        "exports",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.Column("created", TIME, nullable=False),
+        sa.Column("written", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_exports")),
+    )
+    op.add_column("experiments", sa.Column("began", TIME, nullable=True))
+    op.add_column("experiments", sa.Column("export", sa.BigInteger(), nullable=True))
+    op.create_index(op.f("ix_experiments_export"), "experiments", ["export"])
