@@ -13,6 +13,7 @@ WichtelError
 └── SystemFault              all else; retried where that is safe
     ├── DatabaseTooNew       the database was written by a newer Wichtel
     ├── Overloaded           there is too much to do just now
+    ├── Unavailable          what the service needs is away for a moment
     ├── StorageFailed        an artifact could not be written or read (disk full, gone)
     └── WorkerLost           the process that carried out the work died
 """
@@ -134,6 +135,12 @@ class Overloaded(SystemFault):
     """There is too much to do just now."""
 
     code = "overloaded"
+
+
+class Unavailable(SystemFault):
+    """What the service needs, such as its database, is away: the same may succeed in a moment."""
+
+    code = "unavailable"
 
 
 class StorageFailed(SystemFault):

@@ -22,7 +22,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
-from wichtel.domain import InvalidInput, StorageFailed, SystemFault
+from wichtel.domain import InvalidInput, StorageFailed, SystemFault, Unavailable
 from wichtel.store import schema
 from wichtel.store.online import upgrade_online
 from wichtel.store.transaction import Transaction
@@ -206,7 +206,8 @@ def _translated(url: str) -> Iterator[None]:
         if "no such table" in text:
             raise SystemFault("the database has no tables yet.", where=url, hint="Run `wichtel db upgrade`.") from error
         hint = None if "deadlock" in text else "Is the server running, and is the URL right?"
-        raise SystemFault(f"the database failed: {text.strip()}.", where=url, hint=hint) from error
+        # A deadlock is over when it is told, too.
+        raise Unavailable(f"the database failed: {text.strip()}.", where=url, hint=hint) from error
     except sa.exc.ProgrammingError as error:
         if "does not exist" not in str(error.orig):
             raise
@@ -222,7 +223,7 @@ def _translated(url: str) -> Iterator[None]:
         raise _unfit(error) from error
     except (sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         # A connection that broke in our hands, or none that became free.
-        raise SystemFault(f"the database cannot be reached: {error}.", where=url) from error
+        raise Unavailable(f"the database cannot be reached: {error}.", where=url) from error
     except sa.exc.DatabaseError as error:
         if "read-only" in str(error.orig):
             raise SystemFault("a unit of work that only reads tried to write.", where=url) from error

@@ -11,6 +11,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from wichtel.store.access import Audit, Principals, Tokens
+from wichtel.store.counts import Counts
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
 from wichtel.store.idempotency import Idempotency
@@ -170,6 +171,11 @@ class Transaction:
     def request_stats(self) -> RequestStats:
         """How many requests there were, and how long they took."""
         return RequestStats(self)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How much of everything there is."""
+        return Counts(self)
 
     @cached_property
     def events(self) -> Events:
