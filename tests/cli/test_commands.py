@@ -55,6 +55,11 @@ def test_intents(wichtel: Any, tmp_path: Path) -> None:
     assert "auc at most 0.5 smaller (primary)" in wichtel("intents", "show", "cli").out
     assert wichtel("intents", "show", "cli", "--model", "cli/one", "--json").data["models"] == "cli/*"
     assert "improve_quality" in wichtel("intents", "list").out
+    assert "cli/*" in wichtel("intents", "list").out
+    assert "fits, and no other of its name" in wichtel("intents", "list", "--model", "cli/one").out
+    applied = wichtel("intents", "list", "--model", "cli/one", "--json").data
+    assert [(a["intent"]["models"], a["instead_of"]) for a in applied if a["intent"]["name"] == "cli"] == [("cli/*", [])]
+    assert "cannot name a model" in wichtel("intents", "list", "--model", "no name", expect=2).err
     assert wichtel("intents", "delete", "cli", "--models", "cli/*", "--json").data == {"deleted": "cli"}
     assert "Did you mean" in wichtel("intents", "show", "improve_qualty", expect=4).err
     (tmp_path / "cli.toml").write_text(INTENT.replace("threshold", "treshold"))

@@ -19,7 +19,6 @@ from wichtel.domain import (
     UserError,
     Verdict,
     VerdictStatus,
-    choose_intent,
     judge,
 )
 
@@ -157,23 +156,6 @@ def test_bad_intents_are_refused() -> None:
         Intent(name="i", constraints=(AUC, AUC), primary="auc")
     with pytest.raises(InvalidInput, match="Did you mean 'auc'"):
         Intent(name="i", constraints=(AUC,), primary="auk")
-
-
-def test_the_narrowest_pattern_wins() -> None:
-    intents = {
-        (i.name, i.models): i for i in (Intent(name="i", constraints=(AUC,), primary="auc", models=m) for m in ("*", "ads/*", "ads/ctr*"))
-    }
-    assert choose_intent("i", "feed/like", intents).models == "*"
-    assert choose_intent("i", "ads/cvr", intents).models == "ads/*"
-    assert choose_intent("i", "ads/ctr/v2", intents).models == "ads/ctr*"
-
-
-def test_no_intent_applies() -> None:
-    intents = {("speed", "ads/*"): Intent(name="speed", constraints=(AUC,), primary="auc", models="ads/*")}
-    with pytest.raises(InvalidInput, match="It is for ads/\\*"):
-        choose_intent("speed", "feed/like", intents)
-    with pytest.raises(InvalidInput, match="Did you mean 'speed'"):
-        choose_intent("sped", "ads/x", intents)
 
 
 @pytest.mark.parametrize("intent", BUILT_IN_INTENTS, ids=lambda i: i.name)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wichtel.domain import InvalidInput
-from wichtel.protocols.parameter import ParameterSpec, complete
+from wichtel.protocols.parameter import ParameterSpec, complete, schema_of
 
 SPECS = (
     ParameterSpec(name="share", type="float", default=0.5, low=0.0, high=1.0, help="A share."),
@@ -45,3 +48,19 @@ def test_a_whole_number_does_for_a_number() -> None:
 def test_what_does_not_fit_is_refused_in_words(given: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         complete(SPECS, given, protocol="P")
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2), st.floats(-2, 2), st.sampled_from(["tpe", "tpo"]), st.just({}), st.just([])
+)
+
+
+@given(st.dictionaries(st.sampled_from(["share", "values", "searcher", "only", "other"]), VALUES))
+def test_the_schema_takes_what_is_taken_and_nothing_else(given_: dict[str, object]) -> None:
+    fits = jsonschema.Draft202012Validator(schema_of(SPECS)).is_valid(given_)
+    try:
+        complete(SPECS, given_, protocol="P")
+    except InvalidInput:
+        assert not fits
+    else:
+        assert fits

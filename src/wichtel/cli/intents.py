@@ -32,9 +32,16 @@ def put(here: Here, file: Annotated[Path, typer.Argument(help="TOML or JSON: nam
 
 
 @command(app, "list")
-def list_(here: Here) -> None:
+def list_(
+    here: Here, model: Annotated[str | None, typer.Option(help="Of each name the one that applies to this model, and why.")] = None
+) -> None:
     """All intents."""
     with here.client() as client:
+        if model is not None:
+            applied = client.intents.applied(model)
+            rows = ((a.intent.name, a.intent.models, a.intent.primary, a.why, a.instead_of) for a in applied)
+            here.out.table(applied, ["name", "models", "primary", "why", "instead of"], rows)
+            return
         found = client.intents.list()
     here.out.table(found, ["name", "models", "primary", "help"], ((i.name, i.models, i.primary, i.help) for i in found))
 

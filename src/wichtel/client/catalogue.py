@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wichtel.client.connection import Connection
-from wichtel.domain import Dataset, Intent
+from wichtel.domain import AppliedIntent, Dataset, Intent
 from wichtel.store import codec
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Intents:
     def list(self) -> builtins.list[Intent]:
         """All of them."""
         return self._connection.all(Intent, "/v1/intents")
+
+    def applied(self, model: str) -> builtins.list[AppliedIntent]:
+        """Of each name the one that applies to `model`, and why this one."""
+        return self._connection.all(AppliedIntent, "/v1/intents", model=model)
 
     def get(self, name: str, model: str) -> Intent:
         """The one called `name` that applies to `model`.

@@ -111,7 +111,7 @@ def judge(constraint: Constraint, estimate: Estimate) -> Finding:
 class Intent:
     """A named set of constraints with one primary, the metric that a search optimises.
 
-    `models` says for which models: a pattern such as ``ads/*``; of two intents of one name, the one with the narrower pattern wins.
+    `models` says for which models: a pattern such as ``ads/*``; of several of one name `wichtel.domain.precedence` chooses.
 
     Raises:
         InvalidInput: no constraint, two on one metric, or a primary that is not among them.
@@ -157,24 +157,6 @@ class Intent:
             ),
             primary=primary_metric if self.primary == PRIMARY else self.primary,
         )
-
-
-def choose_intent(name: str, model: str, intents: Mapping[tuple[str, str], Intent]) -> Intent:
-    """Of the intents called `name`, the one with the narrowest pattern that `model` matches.
-
-    Args:
-        intents: By name and pattern.
-
-    Raises:
-        InvalidInput: none.
-    """
-    fitting = [i for (n, _), i in intents.items() if n == name and i.applies_to(model)]
-    if not fitting:
-        patterns = sorted(pattern for n, pattern in intents if n == name)
-        hint = f"It is for {', '.join(patterns)}." if patterns else did_you_mean(name, {n for n, _ in intents})
-        raise InvalidInput(f"no intent {name!r} applies to model {model!r}.", hint=hint)
-    # Narrower: more characters that are not wildcards.
-    return max(fitting, key=lambda i: (sum(c not in "*?" for c in i.models), i.models))
 
 
 IMPROVE_QUALITY = Intent(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 
 from wichtel.domain import (
     BUILT_IN_INTENTS,
     AlreadyExists,
+    AppliedIntent,
     Dataset,
     Intent,
     InvalidInput,
+    applied_intents,
     check_name,
     choose_intent,
 )
@@ -84,6 +87,10 @@ class Intents:
         """All of them, built-ins included."""
         with self._db.read() as tx:
             return tx.intents.list()
+
+    def applied(self, model: str) -> builtins.list[AppliedIntent]:
+        """For each name the one that applies to `model`, which need not be registered, and why this one."""
+        return applied_intents(check_name(model, what="model"), self.list())
 
     def get(self, name: str, model: str) -> Intent:
         """The one called `name` that applies to `model`.

@@ -63,6 +63,32 @@ class ParameterSpec:
             raise InvalidInput(f"{value!r} is not one of them.", where=where, hint=did_you_mean(value, self.choices))
         return value
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What `check` takes, as JSON Schema."""
+        kind = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "table": "object", "list": "array"}[self.type]
+        found: dict[str, Any] = {"description": self.help, "type": kind if self.required else [kind, "null"]}
+        if self.low is not None:
+            found["minimum"] = self.low
+        if self.high is not None:
+            found["maximum"] = self.high
+        if self.choices:
+            found["enum"] = [*self.choices] if self.required else [*self.choices, None]
+        if not self.required:
+            found["default"] = self.default
+        return found
+
+
+def schema_of(specs: Sequence[ParameterSpec]) -> dict[str, Any]:
+    """What `complete` takes, as JSON Schema; what depends on a model, such as the names of its tunables, is not in it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {spec.name: spec.schema for spec in specs},
+        "required": [spec.name for spec in specs if spec.required],
+        "additionalProperties": False,
+    }
+
 
 def complete(specs: Sequence[ParameterSpec], given: Mapping[str, Any], *, protocol: str) -> dict[str, Any]:
     """Check what was `given` and fill in the defaults.

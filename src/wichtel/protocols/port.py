@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from typing import Protocol as Port
 
 from wichtel.domain import Analysis, ExperimentResult, ExperimentStatus
-from wichtel.protocols.parameter import ParameterSpec, complete
+from wichtel.protocols.parameter import ParameterSpec, complete, schema_of
 from wichtel.store import Artifacts, Database
 from wichtel.workflows import Graph
 
@@ -43,6 +43,8 @@ class ProtocolInfo:
     intent: str
     parameters: tuple[ParameterSpec, ...]
     needs: tuple[str, ...]
+    #: What its parameters may be, as JSON Schema.
+    schema: dict[str, Any] = field(default_factory=dict)
 
 
 class Protocol(ABC):
@@ -82,4 +84,5 @@ class Protocol(ABC):
             intent=self.intent,
             parameters=self.parameters,
             needs=self.needs,
+            schema=schema_of(self.parameters),
         )

@@ -107,16 +107,17 @@ async def _limited(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def returns(kind: Any, *, status: int = 200, accepts: Any = None, media_type: str = "application/json") -> dict[str, Any]:
+def returns(kind: Any, *kinds: Any, status: int = 200, accepts: Any = None, media_type: str = "application/json") -> dict[str, Any]:
     """What OpenAPI says of a route, as keyword arguments of its decorator.
 
     Args:
         kind: Type of the answer; None for an answer that is not JSON.
+        kinds: Other types that it may have.
         status: Of success.
         accepts: Type of the body; a string for a media type.
         media_type: Of the answer.
     """
-    schema = {"type": "string"} if kind is None else reference(kind)
+    schema = {"type": "string"} if kind is None else {"anyOf": [*map(reference, (kind, *kinds))]} if kinds else reference(kind)
     extra: dict[str, Any] = {}
     if accepts is not None:
         content = (

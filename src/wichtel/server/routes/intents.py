@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from wichtel.domain import Intent
+from wichtel.domain import AppliedIntent, Intent
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
@@ -22,10 +22,10 @@ def put(app: Services, caller: Caller, intent: Annotated[Intent, Depends(json_bo
     return reply(intent)
 
 
-@router.get("", **returns(Page[Intent]))
-def list_(app: Services) -> Response:
-    """All intents, those that are built in among them."""
-    return reply(everything(app.intents.list()))
+@router.get("", **returns(Page[Intent], Page[AppliedIntent]))
+def list_(app: Services, model: Annotated[str | None, Query(description="The name of a model.")] = None) -> Response:
+    """All intents, those that are built in among them; with `model` of each name the one that applies to it, and why."""
+    return reply(everything(app.intents.list() if model is None else app.intents.applied(model)))
 
 
 @router.get("/{name}", **returns(Intent))
