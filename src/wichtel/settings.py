@@ -21,8 +21,10 @@ from wichtel.domain.errors import InvalidInput, StorageFailed, did_you_mean
 Role = Literal["api", "orchestrator", "controller"]
 ROLES: tuple[Role, ...] = get_args(Role)
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -70,6 +72,12 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(None, description="Access token that clients send.")
     roles: tuple[Role, ...] = Field(ROLES, description="What this process does: api, orchestrator, controller.")
     log_level: LogLevel = Field("info", description="Least grave kind of message that is logged.")
+    log_format: LogFormat = Field("text", description="How it is logged: text for people, json (an object a line) for programs.")
+    drain_seconds: Pause = Field(
+        default_factory=lambda data: 0.0 if data["database_url"].startswith("sqlite") else 5.0,
+        description="After SIGTERM requests are answered for so long while /readyz says 503, so that a load balancer sends them elsewhere.",
+    )
+    stop_seconds: Seconds = Field(30.0, description="Requests that are under way when the service stops may take so much longer.")
 
     # Runs.
     workers: int = Field(default_factory=_cpus, ge=1, description="Worker processes of the local engine.")
