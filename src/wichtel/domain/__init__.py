@@ -11,7 +11,6 @@ from wichtel.domain.errors import (
     InvalidInput,
     NotFound,
     NotPermitted,
-    Overloaded,
     PlanError,
     PreconditionFailed,
     StorageFailed,
@@ -31,6 +30,7 @@ from wichtel.domain.experiment import (
     Registration,
 )
 from wichtel.domain.histogram import Histogram
+from wichtel.domain.failure import Failure, Rule, Symptom
 from wichtel.domain.intent import (
     BUILT_IN_INTENTS,
     PRIMARY,
@@ -94,6 +94,7 @@ __all__ = [
     "ExperimentResult",
     "ExperimentState",
     "ExperimentStatus",
+    "Failure",
     "Feature",
     "Finding",
     "Fixed",
@@ -116,7 +117,6 @@ __all__ = [
     "Objective",
     "Order",
     "Outcome",
-    "Overloaded",
     "Parameter",
     "PlanError",
     "PreconditionFailed",
@@ -125,6 +125,7 @@ __all__ = [
     "Registration",
     "Resources",
     "RetryPolicy",
+    "Rule",
     "Run",
     "RunSpec",
     "RunState",
@@ -134,6 +135,7 @@ __all__ = [
     "Study",
     "StudySpec",
     "StudyState",
+    "Symptom",
     "SystemFault",
     "TooManyRequests",
     "Trial",

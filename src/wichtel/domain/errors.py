@@ -12,8 +12,7 @@ WichtelError
 │   └── TooManyRequests      the caller is to wait
 └── SystemFault              all else; retried where that is safe
     ├── DatabaseTooNew       the database was written by a newer Wichtel
-    ├── Overloaded           there is too much to do just now
-    ├── Unavailable          what the service needs is away for a moment
+    ├── Unavailable          what the service needs is away for a moment, or busy
     ├── StorageFailed        an artifact could not be written or read (disk full, gone)
     └── WorkerLost           the process that carried out the work died
 """
@@ -47,6 +46,8 @@ class WichtelError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
+        #: What else is known, for whoever looks into it: ``run``, ``log``, ``traceback``. It travels along and is no part of the message.
+        self.evidence: dict[str, str] = {}
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
@@ -54,11 +55,12 @@ class WichtelError(Exception):
         return f"{place}{self.message}{advice}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.where, self.hint)
+        return _rebuild, (type(self), self.message, self.where, self.hint), {"evidence": self.evidence}
 
     def to_json(self) -> dict[str, Any]:
         """The error as plain JSON; `from_json` is the way back."""
-        return {"code": self.code, "message": self.message, "where": self.where, "hint": self.hint}
+        evidence = {"evidence": dict(self.evidence)} if self.evidence else {}
+        return {"code": self.code, "message": self.message, "where": self.where, "hint": self.hint, **evidence}
 
 
 def _rebuild(kind: type[WichtelError], message: str, where: str | None, hint: str | None) -> WichtelError:
@@ -131,12 +133,6 @@ class DatabaseTooNew(SystemFault):
     code = "database_too_new"
 
 
-class Overloaded(SystemFault):
-    """There is too much to do just now."""
-
-    code = "overloaded"
-
-
 class Unavailable(SystemFault):
     """What the service needs, such as its database, is away: the same may succeed in a moment."""
 
@@ -166,7 +162,9 @@ def _tree(root: type[WichtelError]) -> dict[str, type[WichtelError]]:
 def from_json(data: Mapping[str, Any]) -> WichtelError:
     """Rebuild an error written by `WichtelError.to_json`; an unknown code becomes a `SystemFault`."""
     kind = _tree(WichtelError).get(str(data.get("code")), SystemFault)
-    return kind(str(data.get("message", "")), where=data.get("where"), hint=data.get("hint"))
+    error = kind(str(data.get("message", "")), where=data.get("where"), hint=data.get("hint"))
+    error.evidence.update({str(name): str(value) for name, value in (data.get("evidence") or {}).items()})
+    return error
 
 
 def one_of(kind: type[E], value: object, *, where: str) -> E:

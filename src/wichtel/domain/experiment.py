@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from wichtel.domain.errors import InvalidInput
+from wichtel.domain.failure import Failure
 from wichtel.domain.intent import Intent, Verdict
 from wichtel.domain.states import ExperimentState, ExperimentStatus
 
@@ -84,6 +85,8 @@ class Experiment:
     #: Empty until the workflow has started.
     workflow: str = ""
     result: ExperimentResult | None = None
+    #: Of one that failed: what happened, where, and what to do.
+    failure: Failure | None = None
     created: datetime
     started: datetime | None = None
     #: When the first step of its workflow began.

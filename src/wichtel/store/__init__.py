@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wichtel.store.artifacts import Artifacts
     from wichtel.store.database import Database
     from wichtel.store.events import Event
+    from wichtel.store.exports import Export
+    from wichtel.store.files import Files
     from wichtel.store.group_commit import GroupCommit
     from wichtel.store.idempotency import StoredAnswer
     from wichtel.store.jobs import JobStatus
@@ -24,13 +26,17 @@ if TYPE_CHECKING:
     from wichtel.store.request_stats import RequestCount
     from wichtel.store.search import ExperimentFilter, Page
     from wichtel.store.transaction import Transaction
+    from wichtel.store.triage import Case, TriageState
 
 _HOMES = {
     "Artifacts": "artifacts",
+    "Case": "triage",
     "Database": "database",
     "Entry": "access",
     "Event": "events",
     "ExperimentFilter": "search",
+    "Export": "exports",
+    "Files": "files",
     "GroupCommit": "group_commit",
     "JobStatus": "jobs",
     "Page": "search",
@@ -40,14 +46,18 @@ _HOMES = {
     "StoredAnswer": "idempotency",
     "Token": "access",
     "Transaction": "transaction",
+    "TriageState": "triage",
 }
 
 __all__ = [
     "Artifacts",
+    "Case",
     "Database",
     "Entry",
     "Event",
     "ExperimentFilter",
+    "Export",
+    "Files",
     "GroupCommit",
     "JobStatus",
     "Page",
@@ -57,6 +67,7 @@ __all__ = [
     "StoredAnswer",
     "Token",
     "Transaction",
+    "TriageState",
     "codec",
 ]
 

@@ -15,6 +15,7 @@ from wichtel.store.counts import Counts
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
 from wichtel.store.idempotency import Idempotency
+from wichtel.store.exports import Exports
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
 from wichtel.store.measurements import Measurements
@@ -25,6 +26,7 @@ from wichtel.store.replicas import Leases, Replicas
 from wichtel.store.request_stats import RequestStats
 from wichtel.store.runs import Runs
 from wichtel.store.studies import Studies, Trials
+from wichtel.store.triage import Triage
 
 
 class Transaction:
@@ -113,6 +115,11 @@ class Transaction:
         return Experiments(self)
 
     @cached_property
+    def triage(self) -> Triage:
+        """Failures that somebody has to look into."""
+        return Triage(self)
+
+    @cached_property
     def runs(self) -> Runs:
         """Pieces of work."""
         return Runs(self)
@@ -141,6 +148,11 @@ class Transaction:
     def replicas(self) -> Replicas:
         """Which processes live."""
         return Replicas(self)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """What the exporter wrote."""
+        return Exports(self)
 
     @cached_property
     def jobs(self) -> Jobs:

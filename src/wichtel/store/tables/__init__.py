@@ -15,6 +15,7 @@ from wichtel.store.tables.metric_deltas import metric_deltas
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.requests import idempotency, request_stats
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
+from wichtel.store.tables.triage import triage
 
 __all__ = [
     "Key",
@@ -41,6 +42,7 @@ __all__ = [
     "runs",
     "studies",
     "tokens",
+    "triage",
     "trials",
     "versions",
 ]

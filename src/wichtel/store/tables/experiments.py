@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from wichtel.domain import ExperimentConfig, ExperimentResult, Registration
+from wichtel.domain import ExperimentConfig, ExperimentResult, Failure, Registration
 from wichtel.store.tables.base import Key, metadata, refers, required
 from wichtel.store.types import Json, Time
 
@@ -48,6 +48,7 @@ experiments = sa.Table(
     sa.Column("finished", Time),
     required("config", Json(ExperimentConfig)),
     sa.Column("result", Json(ExperimentResult)),
+    sa.Column("failure", Json(Failure)),
     # The export that it is a row of; null until it is.
     sa.Column("export", sa.BigInteger, index=True),
     # Of finished ones, to be searched by.
