@@ -14,6 +14,7 @@ from wichtel.plans.entries import analyse, analyse_tree, versions
 from wichtel.plans.fresh import Fresh, run_fresh
 from wichtel.plans.job import read_job
 from wichtel.plans.load import LoadedPlan, load_plan
+from wichtel.plans.patch import Patch, within
 from wichtel.plans.space import search_space
 from wichtel.plans.tree import SourceTree
 
@@ -22,6 +23,7 @@ __all__ = [
     "Fresh",
     "LoadedPlan",
     "Mode",
+    "Patch",
     "SourceTree",
     "UserMetric",
     "analyse",
@@ -34,4 +36,5 @@ __all__ = [
     "tunable",
     "users_code",
     "versions",
+    "within",
 ]

@@ -11,21 +11,29 @@ from collections.abc import Iterator, Mapping
 _NOTHING = "0" * 40
 
 
-def unified_diff(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> str:
-    """What turns `old` into `new`: with ``a/`` and ``b/`` prefixes, new and deleted files, binary ones included."""
-    return "".join(
-        part for path in sorted({*old, *new}) if old.get(path) != new.get(path) for part in _file_diff(path, old.get(path), new.get(path))
-    )
+def unified_diff(old: Mapping[str, bytes], new: Mapping[str, bytes], *, mailed: bool = False) -> str:
+    """What turns `old` into `new`: with ``a/`` and ``b/`` prefixes, new and deleted files, binary ones included.
+
+    Args:
+        old: Path → content.
+        new: Likewise.
+        mailed: For ``git am``, which takes the carriage return from the end of every line: files with one are written as binary. All
+            files tell their ids, so that ``git am -3`` finds what the patch was made from.
+    """
+    changed = [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+    return "".join(part for path in changed for part in _file_diff(path, old.get(path), new.get(path), mailed))
 
 
-def _file_diff(path: str, old: bytes | None, new: bytes | None) -> Iterator[str]:
+def _file_diff(path: str, old: bytes | None, new: bytes | None, mailed: bool) -> Iterator[str]:
     a, b = _quoted(f"a/{path}"), _quoted(f"b/{path}")
     yield f"diff --git {a} {b}\n"
     if old is None:
         yield "new file mode 100644\n"
     if new is None:
         yield "deleted file mode 100644\n"
-    before, after = _text(old or b""), _text(new or b"")
+    before, after = _text(old or b"", mailed), _text(new or b"", mailed)
+    if mailed and before is not None and after is not None and (before or after):
+        yield f"index {_blob_id(old)}..{_blob_id(new)}\n"
     if before is None or after is None or not (before or after):
         yield f"index {_blob_id(old)}..{_blob_id(new)}\n"
         if old or new:
@@ -49,9 +57,9 @@ def _lines(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def _text(content: bytes) -> str | None:
+def _text(content: bytes, mailed: bool) -> str | None:
     """The content as text; None if it is to be treated as binary."""
-    if b"\0" in content:
+    if b"\0" in content or (mailed and (b"\r\n" in content or content.endswith(b"\r"))):
         return None
     try:
         return content.decode()
