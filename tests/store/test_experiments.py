@@ -15,7 +15,7 @@ from wichtel.domain import (
     NotFound,
     Registration,
 )
-from wichtel.store import Database, ExperimentFilter
+from wichtel.store import Database
 
 
 @pytest.fixture
@@ -106,38 +106,6 @@ def test_what_the_scheduler_asks(database, add):
         assert tx.experiments.in_progress_counts() == {"z": 1}
         assert tx.experiments.oldest_enqueued("x").id == "b"
         assert tx.experiments.oldest_enqueued("z") is None
-
-
-def test_search(database, add):
-    add("a", minutes=0, model="flights/late", protocol="Tune", registration="r2", owner="you", intent=1)
-    add("b", minutes=1, model="ads/100%")
-    third = add("c", minutes=2, quota_group="h")
-    with database.transaction() as tx:
-        tx.experiments.start("b")
-        tx.experiments.finish("b", ExperimentStatus.USER_ERROR, "The plan does not import")
-
-    def ids(**wanted):
-        with database.read() as tx:
-            return "".join(e.id for e in tx.experiments.search(ExperimentFilter(**wanted)).items)
-
-    assert ids() == "cba"
-    assert ids(owner="you") == "a"
-    assert ids(model="LATE") == "a"
-    assert ids(model="0%") == "b"
-    assert ids(model="_") == ""
-    assert ids(protocol="Tune") == "a"
-    assert ids(protocol="tune") == ""
-    assert ids(status=ExperimentStatus.USER_ERROR) == "b"
-    assert ids(state=ExperimentState.ENQUEUED) == "ca"
-    assert ids(intent="optimize_resources") == "a"
-    assert ids(registration="r1") == "cb"
-    assert ids(quota_group="h", owner="me") == "c"
-    assert ids(created_from=third) == "c"
-    assert ids(created_before=third) == "ba"
-    assert ids(text="does NOT import") == "b"
-    assert ids(text="ads") == "cb"
-    with pytest.raises(InvalidInput, match="time zone"):
-        ids(created_from=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
 def test_pages_cover_all_once_also_when_times_are_equal_and_more_come_in(database, add):

@@ -9,13 +9,15 @@ from wichtel.domain import (
     ExperimentState,
     ExperimentStatus,
     IllegalTransition,
+    Query,
     QuotaGroup,
     Registration,
+    Sort,
 )
 from wichtel.experiments.access import Principal, Role
 from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, enqueue_schedule
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
-from wichtel.store import Artifacts, Database, ExperimentFilter, Page, Transaction
+from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.workflows import StepStatus, WorkflowPort
 
 
@@ -116,10 +118,16 @@ class Experiments:
             tx.audit.add(principal.name, "cancel_registration", identity, {})
             return tx.registrations.get(identity)
 
-    def search(self, query: ExperimentFilter, limit: int = 50, cursor: str | None = None) -> Page[Experiment]:
-        """Experiments that match, newest first."""
+    def search(
+        self, query: Query | str, *, sort: str = "-created", limit: int = 50, cursor: str | None = None, total: bool = False
+    ) -> Page[Experiment]:
+        """Experiments that fit `query`, in the order of `sort`, such as ``-delta.auc``; with `total`, how many there are.
+
+        Raises:
+            InvalidInput: text that says no query, or what is no order, limit or cursor.
+        """
         with self._db.read() as tx:
-            return tx.experiments.search(query, limit=limit, cursor=cursor)
+            return tx.experiments.search(query, sort=Sort.read(sort), limit=limit, cursor=cursor, total=total)
 
     def get(self, identity: str) -> Experiment:
         """One experiment.

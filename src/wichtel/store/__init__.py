@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from wichtel.store.group_commit import GroupCommit
     from wichtel.store.idempotency import StoredAnswer
     from wichtel.store.jobs import JobStatus
+    from wichtel.store.page import Page
     from wichtel.store.replicas import Replica
     from wichtel.store.request_stats import RequestCount
-    from wichtel.store.search import ExperimentFilter, Page
+    from wichtel.store.sessions import Session
+    from wichtel.store.teams import Member, Team
     from wichtel.store.transaction import Transaction
     from wichtel.store.triage import Case, TriageState
 
@@ -34,16 +36,18 @@ _HOMES = {
     "Database": "database",
     "Entry": "access",
     "Event": "events",
-    "ExperimentFilter": "search",
     "Export": "exports",
     "Files": "files",
     "GroupCommit": "group_commit",
     "JobStatus": "jobs",
-    "Page": "search",
+    "Member": "teams",
+    "Page": "page",
     "Principal": "access",
     "Replica": "replicas",
     "RequestCount": "request_stats",
+    "Session": "sessions",
     "StoredAnswer": "idempotency",
+    "Team": "teams",
     "Token": "access",
     "Transaction": "transaction",
     "TriageState": "triage",
@@ -55,16 +59,18 @@ __all__ = [
     "Database",
     "Entry",
     "Event",
-    "ExperimentFilter",
     "Export",
     "Files",
     "GroupCommit",
     "JobStatus",
+    "Member",
     "Page",
     "Principal",
     "Replica",
     "RequestCount",
+    "Session",
     "StoredAnswer",
+    "Team",
     "Token",
     "Transaction",
     "TriageState",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus
-from wichtel.store.repository import Repository, check_limit
-from wichtel.store.search import ExperimentFilter, Page, after, cursor_of
+from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Query, Sort, parse_query
+from wichtel.store.page import Page, count, fetch
+from wichtel.store.repository import Repository
+from wichtel.store.search import condition, stages
 from wichtel.store.tables import experiments
 from wichtel.store.types import Time
 
 # The others are there to be searched by, or are the exporter's.
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
+_NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
 
@@ -49,25 +51,31 @@ class Experiments(Repository):
             raise self.not_found("experiment", experiment_id, experiments.c.id)
         return experiment
 
-    def search(self, wanted: ExperimentFilter | None = None, *, limit: int = 100, cursor: str | None = None) -> Page[Experiment]:
-        """Those that fit, newest first.
+    def search(
+        self,
+        query: Query | str = "",
+        *,
+        sort: Sort = _NEWEST_FIRST,
+        limit: int = 100,
+        cursor: str | None = None,
+        total: bool = False,
+    ) -> Page[Experiment]:
+        """Those that fit.
 
         Args:
+            query: As a value or as text.
+            sort: Their order.
             limit: At most 1,000.
             cursor: `Page.cursor` of the page before.
+            total: Whether to count them.
 
         Raises:
-            InvalidInput: a limit out of range, or something that is no cursor.
+            InvalidInput: text that says no query, a limit out of range, or something that is no cursor.
         """
-        order = (experiments.c.created, experiments.c.id)
-        query = sa.select(*_OWN_COLUMNS).order_by(*(column.desc() for column in order)).limit(check_limit(limit) + 1)
-        for condition in (wanted or ExperimentFilter()).conditions():
-            query = query.where(condition)
-        if cursor is not None:
-            query = query.where(after(order, cursor))
-        found = [_read(row) for row in self.connection.execute(query)]
-        items = tuple(found[:limit])
-        return Page(items=items, cursor=cursor_of(items[-1].created, items[-1].id) if len(found) > limit else None)
+        wanted = parse_query(query) if isinstance(query, str) else query
+        fit = sa.select(*_OWN_COLUMNS).where(condition(wanted, now=self.now, dialect=self.connection.dialect.name))
+        page = fetch(self.connection, stages(sort, fit), _read, limit=limit, cursor=cursor, name=str(sort))
+        return replace(page, total=count(self.connection, fit)) if total else page
 
     def in_progress_counts(self) -> dict[str, int]:
         """Quota group → how many of its experiments are IN_PROGRESS; without those that have none."""
@@ -118,18 +126,36 @@ class Experiments(Repository):
             self._event("requeued", experiment_id, generation=generation)
         return done
 
-    def finish(self, experiment_id: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
+    def finish(
+        self,
+        experiment_id: str,
+        status: ExperimentStatus,
+        cause: str,
+        result: ExperimentResult | None = None,
+        *,
+        failure: Failure | None = None,
+    ) -> bool:
         """Any state → FINISHED; False if it is FINISHED already, and nothing changes.
 
         Raises:
             NotFound: there is none of that id.
         """
-        change = {"state": _FINISHED, "status": status, "cause": cause, "result": result, "finished": self.now}
+        change = {"state": _FINISHED, "status": status, "cause": cause, "result": result, "failure": failure, "finished": self.now}
         if self._change(experiment_id, change, experiments.c.state != _FINISHED):
+            self._note_numbers(experiment_id, result)
             self._event("finished", experiment_id, status=str(status), cause=cause)
             return True
         self.get(experiment_id)
         return False
+
+    def _note_numbers(self, experiment_id: str, result: ExperimentResult | None) -> None:
+        """What a finished experiment is searched by."""
+        began = self.connection.execute(sa.select(experiments.c.started).where(experiments.c.id == experiment_id)).scalar_one()
+        numbers: dict[str, Any] = {"duration_seconds": None if began is None else (self.now - began).total_seconds()}
+        if result is not None:
+            numbers["models_trained"] = result.models_trained
+            self.tx.metric_deltas.add(experiment_id, result)
+        self._change(experiment_id, numbers)
 
     def _change(self, experiment_id: str, values: dict[str, Any], *conditions: sa.ColumnElement[bool]) -> bool:
         return bool(
@@ -141,7 +167,7 @@ class Experiments(Repository):
 
 
 def _read(row: sa.Row[Any]) -> Experiment:
-    values = dict(row._mapping)
+    values = {column.name: row._mapping[column.name] for column in _OWN_COLUMNS}
     status = values["status"]
     return Experiment(
         **(values | {"state": ExperimentState(values["state"]), "status": None if status is None else ExperimentStatus(status)})

@@ -1,94 +1,171 @@
-"""What can be asked of experiments, and answers in pages."""
+"""Queries as conditions on the tables, and orders as stages of pages. Whatever a user wrote is a bound parameter."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from functools import reduce
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
-from wichtel.domain import ExperimentState, ExperimentStatus, InvalidInput
-from wichtel.store.tables import experiments
+from wichtel.domain import Query, Sort
+from wichtel.domain.query import FIELDS, TEXT_FIELDS, And, Compare, FieldKind, Match, Moment, Not, Or, Pattern, Value, Word
+from wichtel.store.page import Stage
+from wichtel.store.tables import experiments, metric_deltas, models
+from wichtel.store.types import Time
 
-T = TypeVar("T")
+#: Where fields are that do not have a column of their name.
+_ELSEWHERE = {"team": experiments.c.quota_group, "duration": experiments.c.duration_seconds}
+_COLUMNS: dict[str, sa.Column[Any]] = {
+    name: _ELSEWHERE[name] if name in _ELSEWHERE else experiments.c[name]
+    for name, field in FIELDS.items()
+    if not field.of_metric and (name in _ELSEWHERE or name in experiments.c)
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[T]):
-    """Some of the answers, and where to go on."""
+def condition(query: Query, *, now: datetime, dialect: str) -> sa.ColumnElement[bool]:
+    """Whether a row of `experiments` fits `query`; never null, so that the opposite is its opposite.
 
-    items: tuple[T, ...]
-    #: To be given with the same question for the next page; None if this is the last.
-    cursor: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentFilter:
-    """Which experiments; what is None does not matter, what is given must all hold. Times are aware.
-
-    Raises:
-        InvalidInput: a time without a zone.
+    Args:
+        query: What is asked.
+        now: What times such as ``-7d`` count from.
+        dialect: ``sqlite`` or ``postgresql``.
     """
-
-    owner: str | None = None
-    #: Part of the model's name, whatever its case.
-    model: str | None = None
-    protocol: str | None = None
-    status: ExperimentStatus | None = None
-    state: ExperimentState | None = None
-    #: Name of the intent.
-    intent: str | None = None
-    registration: str | None = None
-    quota_group: str | None = None
-    created_from: datetime | None = None
-    #: Excluded.
-    created_before: datetime | None = None
-    #: Part of the id, model, protocol, owner, intent or cause, whatever its case.
-    text: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("created_from", "created_before"):
-            time: datetime | None = getattr(self, name)
-            if time is not None and time.tzinfo is None:
-                raise InvalidInput(f"{time} needs a time zone.", where=name, hint=f"For example {time.isoformat()}Z.")
-
-    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
-        """Each as a condition on the table."""
-        for name in ("owner", "protocol", "status", "state", "intent", "registration", "quota_group"):
-            value = getattr(self, name)
-            if value is not None:
-                yield experiments.c[name] == value
-        if self.model:
-            yield experiments.c.model.icontains(self.model, autoescape=True)
-        if self.created_from is not None:
-            yield experiments.c.created >= self.created_from
-        if self.created_before is not None:
-            yield experiments.c.created < self.created_before
-        if self.text:
-            columns = (experiments.c[name] for name in ("id", "model", "protocol", "owner", "intent", "cause"))
-            yield sa.or_(*(column.icontains(self.text, autoescape=True) for column in columns))
+    return _Conditions(now, dialect).of(query)
 
 
-def cursor_of(created: datetime, key: str) -> str:
-    """A cursor that stands at the row of that time and key. Not meant to be read."""
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode((created, key))).decode().rstrip("=")
+class _Conditions:
+    def __init__(self, now: datetime, dialect: str) -> None:
+        self.now = now
+        self.dialect = dialect
+
+    def of(self, query: Query) -> sa.ColumnElement[bool]:
+        match query:
+            case And():
+                return sa.and_(sa.true(), *map(self.of, query.terms))
+            case Or():
+                return sa.or_(sa.false(), *map(self.of, query.terms))
+            case Not():
+                return sa.not_(self.of(query.term))
+            case Word():
+                # A word is looked for anywhere, a pattern's ends as well.
+                anywhere = Pattern(("", *query.pattern.parts, ""))
+                return sa.or_(*(self.like(_COLUMNS[name], anywhere) for name in TEXT_FIELDS))
+            case Match():
+                return self.of_field(query.field, query.metric, lambda column: self.matches(FIELDS[query.field].kind, column, query.values))
+            case Compare():
+                return self.of_field(query.field, query.metric, lambda column: self.compares(column, query.operator, query.value))
+
+    def of_field(self, field: str, metric: str, holds: Any) -> sa.ColumnElement[bool]:
+        if metric:
+            column = metric_deltas.c[field]
+            fit = sa.select(metric_deltas.c.experiment).where(metric_deltas.c.metric == metric, column.is_not(None), holds(column))
+            return experiments.c.id.in_(fit)
+        column = _COLUMNS[field]
+        return sa.and_(column.is_not(None), holds(column)) if column.nullable else holds(column)
+
+    def matches(self, kind: FieldKind, column: sa.Column[Any], values: Iterable[Value]) -> sa.ColumnElement[bool]:
+        patterns = [value for value in values if isinstance(value, Pattern)]
+        if any(pattern.anything for pattern in patterns):
+            return column.is_not(None) if column.nullable or not isinstance(column.type, sa.Text) else column != ""
+        if kind is FieldKind.TEXT:
+            return sa.or_(*(self.like(column, Pattern(("", *pattern.parts, ""))) for pattern in patterns))
+        exact = [pattern.exact for pattern in patterns if pattern.exact is not None]
+        wild = [pattern for pattern in patterns if pattern.exact is None]
+        either = [self.equals(column, value) for value in values if not isinstance(value, Pattern)]
+        if kind is FieldKind.WORD:
+            # There are few: naming them lets an index answer.
+            exact += [word for word in FIELDS[column.name].words if any(_fits(word, pattern) for pattern in wild)]
+            return column.in_(exact)
+        if exact:
+            either.append(column.in_(exact) if len(exact) > 1 else column == exact[0])
+        if wild and column is experiments.c.model:
+            # Models are fewer than experiments, and each has its experiments in an index.
+            names = sa.select(models.c.name).where(sa.or_(*(self.like(models.c.name, pattern) for pattern in wild)))
+            either.append(column.in_(names))
+        else:
+            either += [self.like(column, pattern) for pattern in wild]
+        return sa.or_(*either)
+
+    def like(self, column: sa.Column[Any], pattern: Pattern) -> sa.ColumnElement[bool]:
+        """Ignoring the case of ASCII letters, on both databases."""
+        text = "%".join(_escaped(part) for part in pattern.parts)
+        plain = sa.func.lower(sa.collate(column, "C") if self.dialect == "postgresql" else column)
+        return plain.like(_lower(text), escape="!")
+
+    def equals(self, column: sa.Column[Any], value: Moment | float) -> sa.ColumnElement[bool]:
+        if not isinstance(value, Moment):
+            return column == _number(column, value)
+        begin, after = value.span(self.now)
+        return sa.and_(column >= _time(begin), column < _time(after))
+
+    def compares(self, column: sa.Column[Any], operator: str, value: Moment | float) -> sa.ColumnElement[bool]:
+        if isinstance(value, Moment):
+            begin, after = value.span(self.now)
+            # After a day is after the last moment of it.
+            if operator in (">", "<="):
+                return column >= _time(after) if operator == ">" else column < _time(after)
+            return column >= _time(begin) if operator == ">=" else column < _time(begin)
+        number = _number(column, value)
+        if operator in (">", ">="):
+            return column > number if operator == ">" else column >= number
+        return column < number if operator == "<" else column <= number
 
 
-def after(order: tuple[sa.Column[datetime], sa.Column[str]], cursor: str) -> sa.ColumnElement[bool]:
-    """What comes after `cursor` when both columns of `order` go down.
+def stages(sort: Sort, rows: sa.Select[Any]) -> list[Stage]:
+    """`rows` of experiments in the order of `sort`: first those that have a value, then the others by when they were registered."""
+    identity, created = experiments.c.id, experiments.c.created
+    others = Stage(rows, (created, identity), sort.descending)
+    if sort.metric:
+        numbers = metric_deltas.alias()
+        value: sa.Column[Any] = numbers.c[sort.field]
+        joined = rows.join(numbers, sa.and_(numbers.c.experiment == identity, numbers.c.metric == sort.metric))
+        has = sa.select(metric_deltas.c.experiment).where(metric_deltas.c.metric == sort.metric, metric_deltas.c[sort.field].is_not(None))
+        return [
+            Stage(joined.where(value.is_not(None)), (value, numbers.c.experiment), sort.descending),
+            replace(others, rows=rows.where(identity.not_in(has))),
+        ]
+    column = _COLUMNS[sort.field]
+    if column is identity:
+        return [Stage(rows, (identity,), sort.descending)]
+    order = (column, identity)
+    if not column.nullable:
+        return [Stage(rows, order, sort.descending)]
+    return [
+        Stage(rows.where(column.is_not(None)), order, sort.descending),
+        replace(others, rows=rows.where(column.is_(None))),
+    ]
 
-    Raises:
-        InvalidInput: it is no cursor.
-    """
-    try:
-        created, key = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=tuple[datetime, str])
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise InvalidInput(f"{cursor!r} is no cursor.", where="cursor", hint="Give the one that came with the page before.") from error
-    if created.tzinfo is None:
-        raise InvalidInput(f"{cursor!r} is no cursor.", where="cursor")
-    time, identity = order
-    return sa.or_(time < created, sa.and_(time == created, identity < key))
+
+def _number(column: sa.Column[Any], value: float) -> sa.BindParameter[Any]:
+    # An index on whole numbers answers for whole numbers only.
+    if isinstance(column.type, sa.Integer) and value.is_integer() and abs(value) < 2**31:
+        return sa.literal(int(value), sa.Integer())
+    return sa.literal(value, sa.Double())
+
+
+def _time(value: datetime) -> sa.BindParameter[datetime]:
+    return sa.literal(value, Time())
+
+
+def _escaped(text: str) -> str:
+    return reduce(lambda done, special: done.replace(special, "!" + special), "!%_", text)
+
+
+def _lower(text: str) -> str:
+    # As SQLite does it, and PostgreSQL in the collation C.
+    return "".join(c.lower() if c.isascii() else c for c in text)
+
+
+def _fits(word: str, pattern: Pattern) -> bool:
+    first, *inner, last = (part.upper() for part in pattern.parts)
+    if len(first) + len(last) > len(word) or not word.startswith(first) or not word.endswith(last):
+        return False
+    at = len(first)
+    for part in inner:
+        at = word.find(part, at, len(word) - len(last)) + len(part)
+        if at < len(part):
+            return False
+    return True

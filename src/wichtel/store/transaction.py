@@ -14,18 +14,23 @@ from wichtel.store.access import Audit, Principals, Tokens
 from wichtel.store.counts import Counts
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
-from wichtel.store.idempotency import Idempotency
 from wichtel.store.exports import Exports
+from wichtel.store.idempotency import Idempotency
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
+from wichtel.store.limits import Limits
 from wichtel.store.measurements import Measurements
+from wichtel.store.metric_deltas import MetricDeltas
 from wichtel.store.models import Datasets, Models, Versions
+from wichtel.store.queue import Queue
 from wichtel.store.quota import QuotaGroups
 from wichtel.store.registrations import Registrations
 from wichtel.store.replicas import Leases, Replicas
 from wichtel.store.request_stats import RequestStats
 from wichtel.store.runs import Runs
+from wichtel.store.sessions import Sessions
 from wichtel.store.studies import Studies, Trials
+from wichtel.store.teams import Teams
 from wichtel.store.triage import Triage
 
 
@@ -105,6 +110,16 @@ class Transaction:
         return QuotaGroups(self)
 
     @cached_property
+    def limits(self) -> Limits:
+        """The limits of users and protocols."""
+        return Limits(self)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """What waits."""
+        return Queue(self)
+
+    @cached_property
     def registrations(self) -> Registrations:
         """What was asked for."""
         return Registrations(self)
@@ -118,6 +133,11 @@ class Transaction:
     def triage(self) -> Triage:
         """Failures that somebody has to look into."""
         return Triage(self)
+
+    @cached_property
+    def metric_deltas(self) -> MetricDeltas:
+        """What they found, as numbers."""
+        return MetricDeltas(self)
 
     @cached_property
     def runs(self) -> Runs:
@@ -163,6 +183,16 @@ class Transaction:
     def principals(self) -> Principals:
         """Users and service accounts."""
         return Principals(self)
+
+    @cached_property
+    def teams(self) -> Teams:
+        """Teams with their members."""
+        return Teams(self)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Browsers in which somebody is logged in."""
+        return Sessions(self)
 
     @cached_property
     def tokens(self) -> Tokens:

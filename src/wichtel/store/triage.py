@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,8 @@ import sqlalchemy as sa
 
 from wichtel.domain import ExperimentStatus, Failure
 from wichtel.domain.failure import normalised
-from wichtel.store.repository import Repository, check_limit
-from wichtel.store.search import Page, after, cursor_of
+from wichtel.store.page import Page, Stage, fetch
+from wichtel.store.repository import Repository
 from wichtel.store.tables import triage
 
 
@@ -102,15 +101,11 @@ class Triage(Repository):
         Raises:
             InvalidInput: a limit out of range, or something that is no cursor.
         """
-        order = (triage.c.last, triage.c.fingerprint)
-        query = sa.select(triage).order_by(*(column.desc() for column in order)).limit(check_limit(limit) + 1)
+        query = sa.select(triage)
         if state is not None:
             query = query.where(triage.c.state == state)
-        if cursor is not None:
-            query = query.where(after(order, cursor))
-        found: builtins.list[Case] = [_read(row) for row in self.connection.execute(query)]
-        items = tuple(found[:limit])
-        return Page(items=items, cursor=cursor_of(items[-1].last, items[-1].fingerprint) if len(found) > limit else None)
+        latest = Stage(query, (triage.c.last, triage.c.fingerprint), descending=True)
+        return fetch(self.connection, [latest], _read, limit=limit, cursor=cursor)
 
     def set_state(self, fingerprint: str, state: TriageState, note: str, who: str) -> None:
         """Note what became of it.

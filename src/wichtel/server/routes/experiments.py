@@ -9,13 +9,15 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, ExperimentResult, ExperimentState, ExperimentStatus, IllegalTransition
+from wichtel.domain import Experiment, ExperimentResult, ExperimentState, ExperimentStatus, IllegalTransition, parse_query
+from wichtel.domain.query import Pattern, Word, all_of, compares, contains, equals
 from wichtel.server.authentication import Administrator, Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, reply, returns, text
-from wichtel.store import ExperimentFilter, Page
+from wichtel.store import Page
 from wichtel.workflows import StepStatus
 
-router = APIRouter(prefix="/experiments", tags=["experiments"])
+router = APIRouter(prefix="/experiments", tags=["experiments"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class FinishExperiment:
 @router.get("", **returns(Page[Experiment]))
 def search(
     app: Services,
+    query: Annotated[str, Query(max_length=4000, description="Such as 'owner:ana -status:SATISFIED delta.auc>0.002 created>-7d'.")] = "",
     owner: str | None = None,
     model: Annotated[str | None, Query(description="Part of the model's name.")] = None,
     protocol: str | None = None,
@@ -42,24 +45,23 @@ def search(
     created_from: AwareDatetime | None = None,
     created_before: AwareDatetime | None = None,
     text: Annotated[str | None, Query(description="Part of the id, model, protocol, owner, intent or cause.")] = None,
+    sort: Annotated[str, Query(description="A field of the query language; a minus before it for the largest first.")] = "-created",
+    count: Annotated[bool, Query(description="Whether to say how many there are in all, up to 10000.")] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: str | None = None,
 ) -> Response:
-    """Experiments that fit everything that is given, the newest first."""
-    wanted = ExperimentFilter(
-        owner=owner,
-        model=model,
-        protocol=protocol,
-        status=status,
-        state=state,
-        intent=intent,
-        registration=registration,
-        quota_group=quota_group,
-        created_from=created_from,
-        created_before=created_before,
-        text=text,
+    """Experiments that fit the query. Each other parameter is one more term of it, so that all must hold."""
+    names = {"owner": owner, "protocol": protocol, "intent": intent, "registration": registration, "team": quota_group}
+    wanted = all_of(
+        parse_query(query),
+        *(equals(name, value) for name, value in names.items() if value is not None),
+        *(equals(name, value) for name, value in (("status", status), ("state", state)) if value is not None),
+        contains("model", model) if model else None,
+        compares("created", ">=", created_from) if created_from else None,
+        compares("created", "<", created_before) if created_before else None,
+        Word(Pattern((text,))) if text else None,
     )
-    return reply(app.experiments.search(wanted, limit, cursor))
+    return reply(app.experiments.search(wanted, sort=sort, limit=limit, cursor=cursor, total=count))
 
 
 @router.get("/{experiment}", **returns(Experiment))
