@@ -13,19 +13,38 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Collection
-from typing import Self
+from collections import Counter
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, Self
 
 from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, SystemFault, did_you_mean
-from wichtel.experiments import Access, Datasets, Experiments, Intents, Jobs, Listeners, Models, PeriodicJob, Protocols, Runs, Studies
+from wichtel.experiments import (
+    Access,
+    Datasets,
+    Experiments,
+    Intents,
+    Jobs,
+    Listeners,
+    Models,
+    PeriodicJob,
+    Protocols,
+    Runs,
+    Studies,
+    Usage,
+)
 from wichtel.experiments.ending import end
+from wichtel.experiments.health import Health
 from wichtel.experiments.ids import new_id
+from wichtel.experiments.usage import forget_requests
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
 from wichtel.protocols import Services, protocols
 from wichtel.settings import ROLES, Settings, make_home
 from wichtel.store import Artifacts, Database
+from wichtel.traces import trace
 from wichtel.tuning import StudyHost
-from wichtel.workflows import Workflows
+from wichtel.workflows import Heartbeat, Workflows
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +79,19 @@ class App:
             poll_seconds=max(1.0, settings.poll_seconds),
             beat_seconds=settings.replica_heartbeat_seconds,
             dead_after_seconds=settings.replica_lost_seconds,
+            version=version("wichtel"),
+            tell=self._tell,
         )
         self._listeners.bind(self.workflows)
         self.controller: Controller | None = None
         self._study_host: StudyHost | None = None
         self._roles: frozenset[str] = frozenset()
+        self._heartbeat: Heartbeat | None = None
+        self._untrace: Callable[[], None] = lambda: None
+        #: Whether this process is about to stop: it answers, but is not to be sent requests.
+        self.draining = False
+        #: Where the API of this process listens; empty if nowhere.
+        self.url = ""
         self.access = Access(self.db)
         self.experiments = Experiments(
             self.db,
@@ -79,7 +106,9 @@ class App:
         self.protocols = Protocols()
         self.runs = Runs(self.db, settings.home / "fleet")
         self.studies = Studies(self.db)
-        jobs: list[PeriodicJob] = []
+        self.health = Health(self.db, silent_after_seconds=settings.replica_lost_seconds)
+        self.usage = Usage(self.db)
+        jobs: list[PeriodicJob] = [forget_requests(self.db)]
         self.jobs = Jobs(self.db, jobs, self.replica)
 
     def start(self, roles: Collection[str] | None = None) -> Self:
@@ -94,6 +123,7 @@ class App:
             if role not in ROLES:
                 raise InvalidInput(f"there is no role {role!r}.", hint=did_you_mean(role, ROLES))
         self._roles = frozenset(roles)
+        self._untrace = trace()
         if "controller" in roles:
             settings = self.settings
             self.controller = Controller(
@@ -112,21 +142,70 @@ class App:
             self.controller.start()
             self._study_host.start()
         if "orchestrator" in roles:
-            self.workflows.start()
+            self.workflows.start(self._ordered_roles())
             self.jobs.start()
+        elif not self.db.is_sqlite:
+            # Whoever carries out workflows says so by itself; the embedded service is one process, of which nobody else need know.
+            self._heartbeat = Heartbeat(
+                self.db,
+                self.replica,
+                self._ordered_roles(),
+                beat_seconds=self.settings.replica_heartbeat_seconds,
+                version=version("wichtel"),
+                tell=self._tell,
+            )
+            self._heartbeat.beat()
+            self._heartbeat.start()
         return self
 
     def stop(self) -> None:
-        """Stop what was started; what is under way goes on when a process starts again."""
+        """Stop what was started; what is under way goes on when a process starts again, or in another one at once."""
+        # At once, so that a step that takes its time does not keep the lease from a standby, nor a worker the workflows.
+        with ThreadPoolExecutor(2, thread_name_prefix="wichtel-stop") as stopping:
+            stopped = [stopping.submit(self._stop_orchestrator), stopping.submit(self._stop_controller)]
+        self._roles = frozenset()
+        self._untrace()
+        self.db.close()
+        for part in stopped:
+            part.result()
+
+    def _stop_orchestrator(self) -> None:
         if "orchestrator" in self._roles:
             self.jobs.stop()
-            self.workflows.stop()
+        # Also of one that only enqueues: it has connections.
+        self.workflows.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat.forget()
+            self._heartbeat = None
+
+    def _stop_controller(self) -> None:
         if self._study_host is not None:
             self._study_host.stop()
         if self.controller is not None:
             self.controller.stop()
-        self._roles = frozenset()
-        self.db.close()
+
+    def _ordered_roles(self) -> tuple[str, ...]:
+        return tuple(role for role in ROLES if role in self._roles)
+
+    def _tell(self) -> dict[str, Any]:
+        """What the row of this replica says."""
+        told: dict[str, Any] = {"draining": self.draining, "url": self.url}
+        if self.controller is not None:
+            try:
+                status = self.controller.status(1.0)
+            except TimeoutError:
+                return told
+            states = Counter(worker.state for worker in status.workers)
+            told["fleet"] = {
+                "leading": status.leading,
+                "waiting": status.waiting,
+                "busy": states["busy"],
+                "idle": states["idle"],
+                "changing": states["starting"] + states["ending"],
+                "quarantined": states["quarantined"],
+            }
+        return told
 
     def __enter__(self) -> Self:
         return self

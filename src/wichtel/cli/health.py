@@ -35,7 +35,9 @@ def _fields(found: SystemHealth) -> Iterator[tuple[str, Any]]:
     yield "database", f"{database.kind}, {revision}, {database.latency_ms:.1f} ms"
     yield (
         "replicas",
-        "\n".join(f"{r.id}  {','.join(r.roles)}  {r.version}  {r.state}, heard {r.beat:%H:%M:%S}  {r.url}".rstrip() for r in found.replicas),
+        "\n".join(
+            f"{r.id}  {','.join(r.roles)}  {r.version}  {r.state}, heard {r.beat:%H:%M:%S}  {r.url}".rstrip() for r in found.replicas
+        ),
     )
     yield "leaders", "\n".join(f"{leader.name}: {leader.holder or 'nobody'} (token {leader.token})" for leader in found.leaders)
     if found.workers is not None:

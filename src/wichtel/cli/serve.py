@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import threading
@@ -29,19 +28,20 @@ def serve(
     roles: Annotated[str | None, typer.Option(help="What this process does: api,orchestrator,controller.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
 ) -> None:
-    """The service, in one process, until ctrl-C. What is under way then goes on when it is started again."""
+    """The service, in one process, until ctrl-C or SIGTERM; a second one ends it at once.
+
+    What is under way then goes on when it is started again, or, on PostgreSQL, in another replica at once.
+    """
     settings = here.settings(host=host, port=port, roles=roles, workers=workers)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if settings.log_level != "debug":
-        # What they tell at the level info is for those who look into them.
-        for chatty in ("alembic", "uvicorn"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
     from wichtel.app import App
+    from wichtel.log import configure
     from wichtel.server import HomeLock, listen, write_token
     from wichtel.server import serve as serve_
 
+    configure(settings.log_level, settings.log_format)
     # Whatever asks the process to stop, what was started is stopped in order.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(settings.host, settings.port)) if "api" in settings.roles else None
         url = ""
@@ -52,6 +52,7 @@ def serve(
             # Of the embedded database one process takes care; PostgreSQL has any number of replicas.
             stack.enter_context(HomeLock(settings.home, url))
         app = App(settings)
+        app.url = url
         stack.callback(app.stop)
         token = app.access.initialise()
         if token is not None:
@@ -61,7 +62,7 @@ def serve(
         app.start(settings.roles)
 
         def ready() -> None:
-            data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "token": token}
+            data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "replica": app.replica, "token": token}
             what = f"serves {url}, and shows its calls at {url}/docs" if url else f"works as {', '.join(settings.roles)}"
             here.out.text(f"Wichtel {what}. Stop it with ctrl-C.", **data)
             sys.stdout.flush()
@@ -77,4 +78,7 @@ def serve(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Who asks again does not want to wait: what is under way is taken over as from a process that was killed.
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_DFL)
     raise KeyboardInterrupt

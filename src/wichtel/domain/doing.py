@@ -33,11 +33,11 @@ _watcher: Watcher = _Nobody()
 
 def watch(watcher: Watcher | None) -> Callable[[], None]:
     """Have `watcher` hear of everything from now on, and nobody else; None for nobody. Returns what restores the one before."""
-    global _watcher  # noqa: PLW0603 -- of a process there is one
+    global _watcher
     before, _watcher = _watcher, watcher or _Nobody()
 
     def restore() -> None:
-        global _watcher  # noqa: PLW0603
+        global _watcher
         _watcher = before
 
     return restore

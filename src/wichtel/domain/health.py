@@ -15,7 +15,7 @@ class ReplicaHealth:
     roles: tuple[str, ...]
     #: Of its Wichtel.
     version: str
-    #: ``draining``: it stops soon, and is not to be sent requests. ``silent``: it has not been heard of for too long; its work is taken over.
+    #: ``draining``: it stops soon, and is not to be sent requests. ``silent``: not heard of for too long; its work is taken over.
     state: Literal["working", "draining", "silent"]
     started: datetime
     #: When it last said that it lives.

@@ -72,6 +72,15 @@ class Health:
             ),
         )
 
+    def finished(self) -> dict[str, int]:
+        """Status → how many experiments ended with it.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        with self._db.read() as tx:
+            return tx.counts.finished_experiments()
+
     def _replica(self, row: Replica, now: datetime) -> ReplicaHealth:
         state: Literal["working", "draining", "silent"] = "draining" if row.told.get("draining") else "working"
         if (now - row.beat).total_seconds() > self._silent_after_seconds:

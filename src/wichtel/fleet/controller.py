@@ -29,6 +29,9 @@ from wichtel.store import Database, GroupCommit
 
 T = TypeVar("T")
 
+#: How often a standby looks whether the lease was given back.
+_STANDBY_SECONDS = 0.5
+
 _log = logging.getLogger(__name__)
 
 
@@ -197,12 +200,16 @@ class Controller:
         """Somebody wrote runs or cancellations into the store: look now rather than a moment later."""
         self._call(lambda: self._leadership.nudge() if self._leadership else None)
 
-    def status(self) -> FleetStatus:
-        """What it is doing."""
+    def status(self, timeout_seconds: float | None = None) -> FleetStatus:
+        """What it is doing.
+
+        Raises:
+            TimeoutError: it was too busy to say.
+        """
         future: Future[FleetStatus] = Future()
         if not self._call(lambda: future.set_result(self._status())):
             return FleetStatus(leading=False)
-        return future.result()
+        return future.result(timeout_seconds)
 
     @property
     def leading(self) -> bool:
@@ -309,7 +316,7 @@ class Controller:
                 await asyncio.to_thread(self._settle_all)
             self._settled.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._quit.wait(), self.settings.lease_seconds / 5)
+                await asyncio.wait_for(self._quit.wait(), min(_STANDBY_SECONDS, self.settings.lease_seconds / 5))
 
     async def _lead(self, epoch: int, quit_: asyncio.Event) -> None:
         with GroupCommit(self._database) as commit, impatience:
@@ -338,6 +345,11 @@ class Controller:
             await asyncio.to_thread(self._release)
 
     def _acquire(self) -> int | None:
+        with self._database.read() as tx:
+            lease = tx.leases.find(LEASE)
+            if lease is not None and lease.holder and lease.expires > tx.now and not _Holder.is_dead(lease.holder):
+                # A standby asks often, and so only reads.
+                return None
         with self._database.transaction() as tx:
             token = tx.leases.acquire(LEASE, self.holder, self.settings.lease_seconds)
             if token is None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
+from wichtel.domain.doing import done
 from wichtel.fleet import effects, paths
 from wichtel.fleet.log import LEASE, Log
 from wichtel.fleet.messages import Ack, Assign, ToController, ToWorker, Welcome
@@ -266,6 +267,8 @@ class Leadership:
 
     def _on_durable(self, run: Run, worker: str, clean: bool) -> None:
         self.roster.durable(run)
+        if run.started is not None and run.ended is not None:
+            done("run", run.started, run.ended, run=run.spec.id, owner=run.spec.owner, state=str(run.state), attempt=str(run.attempt))
         if worker:
             self._send(worker, Ack(run.spec.id, run.attempt))
         if not clean:

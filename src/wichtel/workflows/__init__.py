@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wichtel.workflows.graph import Graph, Handler, HandlerContext, Step, StepContext
 from wichtel.workflows.inline import InlineWorkflows
 from wichtel.workflows.port import StepStatus, WorkflowPort, WorkflowState, WorkflowStatus
+from wichtel.workflows.replicas import Heartbeat
 
 if TYPE_CHECKING:
     from wichtel.workflows.durable import Workflows
@@ -22,6 +23,7 @@ __all__ = [
     "Graph",
     "Handler",
     "HandlerContext",
+    "Heartbeat",
     "InlineWorkflows",
     "Step",
     "StepContext",

@@ -23,6 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from wichtel.domain.doing import doing, naming
 from wichtel.domain.errors import SystemFault, UserError, did_you_mean
 from wichtel.workflows.codec import through_json
 from wichtel.workflows.failure import StepFailed, to_json
@@ -164,7 +165,7 @@ class Driver:
     async def _body(self, workflow: str, step: Step, inputs: dict[str, Any], pool: ThreadPoolExecutor) -> Any:
         async def attempt(number: int) -> Any:
             context = StepContext(workflow=workflow, step=step.name, attempt=number)
-            return await self._call(pool, step.run, context, inputs)
+            return await self._call(pool, _said, step, context, inputs)
 
         return await self._kept(step, partial(self._with_retries, step, workflow, attempt))
 
@@ -193,7 +194,6 @@ class Driver:
             number += 1
 
     async def _wait(self, workflow: str, step: Step, ticket: Any) -> Any:
-        assert step.poll is not None
         context = StepContext(workflow=workflow, step=step.name)
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
@@ -204,7 +204,7 @@ class Driver:
             while True:
                 woken.clear()
                 try:
-                    output = await self._call(self._quick, step.poll, context, ticket)
+                    output = await self._call(self._quick, _polled, step, context, ticket)
                 except UserError:
                     raise
                 except Exception as error:
@@ -234,6 +234,17 @@ class Driver:
 
     def _pause(self, number: int) -> float:
         return float(min(self._backoff_seconds * 3 ** (number - 1), _LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2))
+
+
+def _said(step: Step, context: StepContext, inputs: dict[str, Any]) -> Any:
+    with doing(f"step {step.name}", workflow=context.workflow, step=step.name):
+        return step.run(context, inputs)
+
+
+def _polled(step: Step, context: StepContext, ticket: Any) -> Any:
+    assert step.poll is not None
+    with naming(workflow=context.workflow, step=step.name):
+        return step.poll(context, ticket)
 
 
 async def _first_of(event: asyncio.Event, seconds: float) -> None:

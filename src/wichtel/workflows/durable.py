@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,8 @@ class Workflows:
         poll_seconds: Longest time between two polls of a waiting step.
         backoff_seconds: Pause before a step's first retry; each further one is three times longer.
         beat_seconds: How often this process says that it lives.
+        version: Noted in the replica's row, like what `tell` returns.
+        tell: What this process says of itself, as plain JSON; must be quick.
         dead_after_seconds: How long one must have been silent to be taken for dead. One that was only slow does no harm: it is fenced.
 
     Raises:
@@ -85,6 +87,8 @@ class Workflows:
         backoff_seconds: float = 1.0,
         beat_seconds: float = 3.0,
         dead_after_seconds: float = 20.0,
+        version: str = "unknown",
+        tell: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._db = db
         self._executor_id = executor_id
@@ -94,14 +98,20 @@ class Workflows:
         self._poll_seconds = poll_seconds
         self._backoff_seconds = backoff_seconds
         self._dead_after_seconds = dead_after_seconds
-        self._heartbeat_args = (tuple(roles), beat_seconds)
+        self._roles = tuple(roles)
+        self._beat_seconds = beat_seconds
+        self._version = version
+        self._tell = tell
         self._driver: Driver | None = None
         self._heartbeat: Heartbeat | None = None
         # Now, and not when it is first used: that may be inside a transaction, which would wait for itself.
         self._client: DBOSClient | None = self._open()
 
-    def start(self) -> None:
+    def start(self, roles: Sequence[str] = ()) -> None:
         """Begin to carry out workflows, those first that this `executor_id` had underway when it died.
+
+        Args:
+            roles: Noted in the replica's row instead of those that were given before.
 
         Raises:
             SystemFault: this process has a started `Workflows` already.
@@ -113,7 +123,6 @@ class Workflows:
         try:
             if self._client is None:
                 self._client = self._open()
-            roles, beat_seconds = self._heartbeat_args
             self._driver = Driver(
                 self._graphs,
                 self._history,
@@ -122,7 +131,15 @@ class Workflows:
                 poll_seconds=self._poll_seconds,
                 backoff_seconds=self._backoff_seconds,
             )
-            self._heartbeat = Heartbeat(self._db, self._executor_id, roles, beat_seconds=beat_seconds, reap=self.reap)
+            self._heartbeat = Heartbeat(
+                self._db,
+                self._executor_id,
+                roles or self._roles,
+                beat_seconds=self._beat_seconds,
+                reap=self.reap,
+                version=self._version,
+                tell=self._tell,
+            )
             # Before any work, so that nobody takes it for the work of the dead.
             self._heartbeat.beat()
             # In a thread of its own: in one that has an event loop (a server's), DBOS would put the workflows on that loop.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from wichtel.domain.errors import SystemFault
 
@@ -16,21 +16,44 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """A thread that writes this replica's row every `beat_seconds`, and then calls `reap`."""
+    """A thread that writes this replica's row every `beat_seconds`, and then calls `reap`.
 
-    def __init__(self, db: Database, replica: str, roles: Sequence[str], *, beat_seconds: float, reap: Callable[[], None]) -> None:
+    Args:
+        db: Where the row is.
+        replica: Its id.
+        roles: What it does.
+        beat_seconds: How often.
+        reap: Takes over from those that no longer live.
+        version: Of this replica's code.
+        tell: What it says of itself, as plain JSON; must be quick.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        replica: str,
+        roles: Sequence[str],
+        *,
+        beat_seconds: float,
+        reap: Callable[[], None] = lambda: None,
+        version: str = "unknown",
+        tell: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._db = db
         self._replica = replica
         self._roles = tuple(roles)
         self._beat_seconds = beat_seconds
         self._reap = reap
+        self._version = version
+        self._tell = tell
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wichtel-heartbeat", daemon=True)
 
     def beat(self) -> None:
         """Say that this replica lives."""
+        told = self._tell()
         with self._db.transaction() as tx:
-            tx.replicas.beat(self._replica, self._roles)
+            tx.replicas.beat(self._replica, self._roles, version=self._version, told=told)
 
     def start(self) -> None:
         """Go on saying so in a thread."""
