@@ -28,19 +28,15 @@ class _Nobody:
 
 
 _words: ContextVar[dict[str, str] | None] = ContextVar("wichtel_doing", default=None)
-_watcher: Watcher = _Nobody()
+#: The last one hears.
+_watchers: list[Watcher] = [_Nobody()]
 
 
 def watch(watcher: Watcher | None) -> Callable[[], None]:
-    """Have `watcher` hear of everything from now on, and nobody else; None for nobody. Returns what restores the one before."""
-    global _watcher
-    before, _watcher = _watcher, watcher or _Nobody()
-
-    def restore() -> None:
-        global _watcher
-        _watcher = before
-
-    return restore
+    """Have `watcher` hear of everything from now on, and nobody else; None for nobody. Returns what ends that."""
+    mine = watcher or _Nobody()
+    _watchers.append(mine)
+    return lambda: _watchers.remove(mine)
 
 
 @contextmanager
@@ -57,7 +53,7 @@ def doing(what: str, carrier: Mapping[str, str] | None = None, /, **words: str) 
         carrier: Headers that say of what elsewhere it is a part.
         words: Names and ids.
     """
-    with naming(**words) as mine, _watcher.doing(what, mine, carrier or {}):
+    with naming(**words) as mine, _watchers[-1].doing(what, mine, carrier or {}):
         yield mine
 
 
@@ -86,4 +82,4 @@ def said() -> Mapping[str, str]:
 
 def done(what: str, began: datetime, ended: datetime, /, **words: str) -> None:
     """Tell of what was done elsewhere, or is only told of at its end."""
-    _watcher.done(what, began, ended, words)
+    _watchers[-1].done(what, began, ended, words)
