@@ -4,14 +4,15 @@ A domain value is stored as the columns that are searched or change, and one JSO
 Foreign keys are checked at commit, so that the rows of one transaction may come in any order.
 """
 
-from wichtel.store.tables.access import audit, principals, tokens
+from wichtel.store.tables.access import audit, memberships, principals, sessions, teams, tokens
 from wichtel.store.tables.base import Key, metadata
 from wichtel.store.tables.catalogue import datasets, intents, models, versions
 from wichtel.store.tables.compatibility import compatibility
 from wichtel.store.tables.events import events
-from wichtel.store.tables.experiments import experiments, quota_groups, registrations
+from wichtel.store.tables.experiments import experiments, registrations
 from wichtel.store.tables.jobs import exports, jobs
 from wichtel.store.tables.metric_deltas import metric_deltas
+from wichtel.store.tables.quota import limits, quota_groups
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.requests import idempotency, request_stats
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
@@ -30,7 +31,9 @@ __all__ = [
     "intents",
     "jobs",
     "leases",
+    "limits",
     "measurements",
+    "memberships",
     "metadata",
     "metric_deltas",
     "models",
@@ -40,7 +43,9 @@ __all__ = [
     "replicas",
     "request_stats",
     "runs",
+    "sessions",
     "studies",
+    "teams",
     "tokens",
     "triage",
     "trials",
