@@ -15,6 +15,7 @@ from wichtel.cli import (
     db,
     events,
     experiments,
+    health,
     intents,
     jobs,
     models,
@@ -28,6 +29,7 @@ from wichtel.cli import (
     studies,
     tokens,
     tune,
+    usage,
 )
 from wichtel.cli.command import HOME, JSON, LOCAL, TOKEN, URL, group
 from wichtel.domain import NotFound, NotPermitted, SystemFault, UserError, WichtelError
@@ -56,11 +58,13 @@ for name, noun in (
     ("quotas", quotas.app),
     ("tokens", tokens.app),
     ("jobs", jobs.app),
+    ("usage", usage.app),
     ("db", db.app),
     ("config", config.app),
 ):
     app.add_typer(noun, name=name)
 events.add_to(app)
+health.add_to(app)
 config.add_to(app)
 
 

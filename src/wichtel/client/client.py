@@ -13,8 +13,10 @@ from wichtel.client.catalogue import Datasets, Intents, Protocols
 from wichtel.client.connection import Connection
 from wichtel.client.events import Events
 from wichtel.client.experiments import Experiments, Registrations
+from wichtel.client.health import Health
 from wichtel.client.jobs import Jobs
 from wichtel.client.models import Models
+from wichtel.client.usage import Usage
 from wichtel.client.work import Runs, Studies
 
 if TYPE_CHECKING:
@@ -60,7 +62,9 @@ class Client:
         self.events = Events(connection)
         self.quota_groups = QuotaGroups(connection)
         self.tokens = Tokens(connection)
+        self.health = Health(connection)
         self.jobs = Jobs(connection)
+        self.usage = Usage(connection)
 
     def register(
         self,
