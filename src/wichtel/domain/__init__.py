@@ -26,7 +26,6 @@ from wichtel.domain.experiment import (
     Experiment,
     ExperimentConfig,
     ExperimentResult,
-    QuotaGroup,
     Registration,
 )
 from wichtel.domain.histogram import Histogram
@@ -61,6 +60,7 @@ from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter,
 from wichtel.domain.precedence import AppliedIntent, applied_intents, choose_intent
 from wichtel.domain.query import Query, Sort
 from wichtel.domain.query_parser import parse_query
+from wichtel.domain.quota import ALL, Limit, LimitKind, Pause, QuotaGroup
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
 from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
@@ -73,8 +73,10 @@ from wichtel.domain.states import (
     move,
 )
 from wichtel.domain.study import Algorithm, MetricBound, Objective, Study, StudySpec, Trial
+from wichtel.domain.waiting import GroupStatus, Queue, WaitKind, WaitReason, Waiting
 
 __all__ = [
+    "ALL",
     "BUILT_IN_INTENTS",
     "PRIMARY",
     "Algorithm",
@@ -99,12 +101,15 @@ __all__ = [
     "Finding",
     "Fixed",
     "Float",
+    "GroupStatus",
     "Histogram",
     "IllegalTransition",
     "Int",
     "Intent",
     "InvalidInput",
     "Job",
+    "Limit",
+    "LimitKind",
     "Measurement",
     "Metadata",
     "Metric",
@@ -118,9 +123,11 @@ __all__ = [
     "Order",
     "Outcome",
     "Parameter",
+    "Pause",
     "PlanError",
     "PreconditionFailed",
     "Query",
+    "Queue",
     "QuotaGroup",
     "Registration",
     "Resources",
@@ -146,6 +153,9 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "WichtelError",
+    "WaitKind",
+    "WaitReason",
+    "Waiting",
     "Window",
     "WorkerLost",
     "applied_intents",

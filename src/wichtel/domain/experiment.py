@@ -28,6 +28,8 @@ class ExperimentConfig:
     priority: int = 0
     #: Where each value came from: field → ``user``, ``protocol``, ``model``; ``default`` if it is not named.
     origin: dict[str, str] = field(default_factory=dict)
+    #: The experiment that this one repeats; empty for most.
+    rerun_of: str = ""
 
     def __post_init__(self) -> None:
         where = "experiment configuration"
@@ -105,15 +107,3 @@ class Registration:
     experiments: tuple[str, ...]
     created: datetime
     canceled: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaGroup:
-    """A team's share: how many of its experiments may be IN_PROGRESS at once."""
-
-    name: str
-    max_in_progress: int = 4
-
-    def __post_init__(self) -> None:
-        if self.max_in_progress < 0:
-            raise InvalidInput("a share is not negative.", where=f"quota group {self.name!r}")

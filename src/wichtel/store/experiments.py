@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Query, Sort, parse_query
+from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Failure, Query, Sort, parse_query
 from wichtel.store.page import Page, count, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.search import condition, stages
@@ -30,10 +31,23 @@ class Experiments(Repository):
         Raises:
             AlreadyExists: the id is taken.
         """
-        row: dict[str, Any] = {column.name: getattr(experiment, column.name) for column in _OWN_COLUMNS}
-        if not self.insert(experiments, row | {"intent": experiment.config.intent.name}):
-            raise AlreadyExists(f"there is an experiment {experiment.id!r} already.")
-        self._event("added", experiment.id, model=experiment.model, protocol=experiment.protocol, owner=experiment.owner)
+        self.add_many([experiment])
+
+    def add_many(self, added: Sequence[Experiment]) -> None:
+        """Add all of `added`, at a fraction of the cost of one after the other.
+
+        Raises:
+            AlreadyExists: an id is taken.
+        """
+        rows = [
+            {column.name: getattr(e, column.name) for column in _OWN_COLUMNS}
+            | {"intent": e.config.intent.name, "priority": e.config.priority}
+            for e in added
+        ]
+        if self.insert(experiments, rows) != len(rows):
+            raise AlreadyExists(f"there is an experiment {added[0].id!r} already." if len(added) == 1 else "there are some of them already.")
+        for e in added:
+            self._event("added", e.id, model=e.model, protocol=e.protocol, owner=e.owner)
 
     def find(self, experiment_id: str) -> Experiment | None:
         """The experiment of that id, if there is one."""
@@ -77,35 +91,29 @@ class Experiments(Repository):
         page = fetch(self.connection, stages(sort, fit), _read, limit=limit, cursor=cursor, name=str(sort))
         return replace(page, total=count(self.connection, fit)) if total else page
 
-    def in_progress_counts(self) -> dict[str, int]:
-        """Quota group → how many of its experiments are IN_PROGRESS; without those that have none."""
-        query = sa.select(experiments.c.quota_group, sa.func.count()).where(experiments.c.state == _IN_PROGRESS)
-        return {row[0]: row[1] for row in self.connection.execute(query.group_by(experiments.c.quota_group))}
-
-    def groups_waiting(self) -> builtins.list[str]:
-        """The quota groups that have an ENQUEUED experiment, in the order of names."""
-        query = sa.select(experiments.c.quota_group).where(experiments.c.state == _ENQUEUED).distinct()
-        return list(self.connection.execute(query.order_by(experiments.c.quota_group)).scalars())
-
-    def oldest_enqueued(self, group: str) -> Experiment | None:
-        """The one of `group` that has waited longest."""
-        query = (
-            sa.select(*_OWN_COLUMNS)
-            .where(experiments.c.state == _ENQUEUED, experiments.c.quota_group == group)
-            .order_by(experiments.c.created, experiments.c.id)
-            .limit(1)
-        )
-        row = self.connection.execute(query).one_or_none()
-        return None if row is None else _read(row)
-
     def start(self, experiment_id: str) -> Experiment | None:
         """ENQUEUED → IN_PROGRESS, in a new generation; None if it is not ENQUEUED."""
-        change = {"state": _IN_PROGRESS, "generation": experiments.c.generation + 1, "workflow": "", "started": self.now, "began": None}
-        if not self._change(experiment_id, change, experiments.c.state == _ENQUEUED):
-            return None
-        started = self.get(experiment_id)
-        self._event("started", experiment_id, generation=started.generation)
-        return started
+        return self.get(experiment_id) if self.start_many([experiment_id]) else None
+
+    def start_many(self, experiment_ids: Collection[str]) -> dict[str, int]:
+        """ENQUEUED → IN_PROGRESS, in a new generation each; return those that were ENQUEUED, with their generation."""
+        rows = self.lock(experiment_ids, _ENQUEUED)
+        if rows:
+            change = {"state": _IN_PROGRESS, "generation": experiments.c.generation + 1, "workflow": "", "started": self.now, "began": None}
+            self.connection.execute(sa.update(experiments).where(experiments.c.id.in_(rows)).values(change))
+        for identity, generation in rows.items():
+            self._event("started", identity, generation=generation + 1)
+        return {identity: generation + 1 for identity, generation in rows.items()}
+
+    def lock(self, experiment_ids: Collection[str], *states: ExperimentState) -> dict[str, int]:
+        """Keep others from moving those that are in one of `states` until the end of this transaction; return them with their generation.
+
+        Whoever moves several in one transaction asks for this first: it takes them in the order of their ids, so that two that do so never
+        wait for each other in a circle.
+        """
+        query = sa.select(experiments.c.id, experiments.c.generation).where(experiments.c.id.in_(list(experiment_ids)))
+        query = query.where(experiments.c.state.in_(states)).order_by(experiments.c.id).with_for_update()
+        return {row.id: row.generation for row in self.connection.execute(query)}
 
     def set_workflow(self, experiment_id: str, generation: int, workflow: str) -> bool:
         """Note that `workflow` has taken it up; False if it is not IN_PROGRESS in that generation."""

@@ -28,7 +28,8 @@ class Runs(Repository):
     def add_many(self, specs: Iterable[RunSpec]) -> int:
         """Submit those of `specs` that were not before; return how many."""
         new = {"state": RunState.PENDING, "attempt": 0, "worker": "", "created": self.now}
-        return self.insert(runs, [new | {"id": s.id, "owner": s.owner, "priority": s.priority, "spec": s} for s in specs])
+        own = ("id", "owner", "priority", "quota_group")
+        return self.insert(runs, [new | {name: getattr(spec, name) for name in own} | {"spec": spec} for spec in specs])
 
     def find(self, run_id: str) -> Run | None:
         """The run of that id, if there is one."""

@@ -1,4 +1,4 @@
-"""Quota groups, registrations, experiments."""
+"""Registrations, experiments."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ import sqlalchemy as sa
 from wichtel.domain import ExperimentConfig, ExperimentResult, Failure, Registration
 from wichtel.store.tables.base import Key, metadata, refers, required
 from wichtel.store.types import Json, Time
-
-quota_groups = sa.Table(
-    "quota_groups",
-    metadata,
-    sa.Column("name", Key, primary_key=True),
-    required("max_in_progress", sa.Integer),
-)
 
 registrations = sa.Table(
     "registrations",
@@ -36,6 +29,7 @@ experiments = sa.Table(
     required("intent", Key),
     required("owner", Key),
     required("quota_group", Key),
+    required("priority", sa.Integer, server_default="0"),
     required("state", sa.Text),
     sa.Column("status", sa.Text),
     required("cause", sa.Text),
@@ -54,7 +48,7 @@ experiments = sa.Table(
     # Of finished ones, to be searched by.
     sa.Column("duration_seconds", sa.Double),
     sa.Column("models_trained", sa.Integer),
-    # Each filter of a search with its order, newest first; and the scheduler's question, the oldest waiting of a group.
+    # Each filter of a search with its order, newest first.
     sa.Index(None, "created", "id"),
     sa.Index(None, "owner", "created", "id"),
     sa.Index(None, "model", "created", "id"),
@@ -63,6 +57,9 @@ experiments = sa.Table(
     sa.Index(None, "status", "created", "id"),
     sa.Index(None, "quota_group", "created", "id"),
     sa.Index(None, "state", "quota_group", "created", "id"),
+    # The scheduler's questions: who is next in a group's line; who was started lately.
+    sa.Index(None, "state", "quota_group", "priority", "created", "id"),
+    sa.Index(None, "started"),
     # Orders of their own.
     sa.Index(None, "finished", "id"),
     sa.Index(None, "duration_seconds", "id"),

@@ -18,6 +18,8 @@ runs = sa.Table(
     required("id", Key, unique=True),
     required("owner", Key),
     required("priority", sa.Integer),
+    # Null in rows of versions that did not write it.
+    sa.Column("quota_group", Key),
     required("state", sa.Text),
     required("attempt", sa.Integer),
     required("worker", Key),
