@@ -70,6 +70,36 @@ class Settings(BaseSettings):
         default_factory=lambda data: f"http://{data['host']}:{data['port']}", description="Address at which clients find the service."
     )
     token: SecretStr | None = Field(None, description="Access token that clients send.")
+    requests_per_second: float = Field(
+        100.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Requests a second that each principal may make of a replica; 0 for any number.",
+    )
+    request_burst: int = Field(500, ge=1, description="Requests that each principal may make of a replica at once.")
+    concurrent_requests: int = Field(200, ge=1, description="Requests that a replica answers at once; more are asked to come again.")
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Addresses of proxies that are believed when they say where a request comes from, with commas between."
+    )
+    public_url: str | None = Field(
+        None, description="Address at which browsers find the service, such as https://wichtel.example.org; by default what they ask for."
+    )
+    session_idle_hours: float = Field(8.0, gt=0, le=8760, description="A browser that asks nothing for so long is logged out.")
+    session_days: float = Field(7.0, gt=0, le=365, description="A browser is logged out after so long in any case.")
+
+    # Login by an identity provider (wichtel[oidc]).
+    oidc_issuer: str | None = Field(None, description="Address of the OpenID Connect provider, as its tokens name it; none for no such login.")
+    oidc_client_id: str = Field("wichtel", description="What the provider calls this service.")
+    oidc_client_secret: SecretStr | None = Field(None, description="What this service shows the provider.")
+    oidc_scopes: str = Field("openid profile email", description="What is asked of the provider, with spaces between.")
+    oidc_name_claim: str = Field("preferred_username", description="Claim that names the principal at its first login.")
+    oidc_team_claim: str = Field("groups", description="Claim that lists the groups of which oidc_teams speaks.")
+    oidc_teams: dict[str, str] = Field(
+        default_factory=dict,
+        description="Group -> team:role, or admin; the first that fits is the home. A table, or group=team:role with commas between.",
+    )
+    oidc_default: str | None = Field(None, description="team:role of those in no such group; none to turn them away.")
+
     roles: tuple[Role, ...] = Field(ROLES, description="What this process does: api, orchestrator, controller.")
     log_level: LogLevel = Field("info", description="Least grave kind of message that is logged.")
     log_format: LogFormat = Field("text", description="How it is logged: text for people, json (an object a line) for programs.")
@@ -115,6 +145,23 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         # Workers and steps run in folders of their own.
         return home.expanduser().absolute()
+
+    @field_validator("oidc_teams", mode="before")
+    @classmethod
+    def _pairs(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        pairs = [part.partition("=") for part in given.split(",") if part.strip()]
+        return {group.strip(): what.strip() for group, _, what in pairs}
+
+    @field_validator("oidc_teams", "oidc_default")
+    @classmethod
+    def _team_and_role(cls, given: dict[str, str] | str | None) -> dict[str, str] | str | None:
+        for what in given.values() if isinstance(given, dict) else [given] if given else []:
+            team, _, role = what.partition(":")
+            if what != "admin" and not (team and role in ("viewer", "editor", "approver")):
+                raise ValueError(f"{what!r} is neither admin nor team:role, with a role of viewer, editor, approver")
+        return given
 
     @field_validator("roles", mode="before")
     @classmethod

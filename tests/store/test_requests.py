@@ -18,17 +18,18 @@ def test_the_answer_is_there_exactly_if_the_change_is(database: Database) -> Non
         assert outer.idempotency.claim("ana", "key", "POST /x", "digest") is None
         with database.transaction() as tx:
             tx.audit.add("ana", "did", "x")
-        outer.idempotency.keep("ana", "key", ANSWER)
+        outer.idempotency.keep("ana", "key", "POST /x", ANSWER)
         raise ZeroDivisionError
     with database.read() as tx:
         assert tx.audit.list() == []
         assert tx.idempotency.find("ana", "key", "POST /x", "digest") is None
     with database.together() as outer:
         assert outer.idempotency.claim("ana", "key", "POST /x", "digest") is None
-        outer.idempotency.keep("ana", "key", ANSWER)
+        outer.idempotency.keep("ana", "key", "POST /x", ANSWER)
     with database.transaction() as tx:
         assert tx.idempotency.claim("ana", "key", "POST /x", "digest") == ANSWER
         assert tx.idempotency.claim("eva", "key", "POST /x", "digest") is None, "a key is its principal's"
+        assert tx.idempotency.claim("ana", "key", "POST /y", "other") is None, "and for one kind of request"
         with pytest.raises(InvalidInput, match="another request"):
             tx.idempotency.claim("ana", "key", "POST /x", "other")
 
@@ -37,7 +38,7 @@ def test_neither_a_key_nor_an_answer_can_be_read_from_the_table(database: Databa
     with database.transaction() as tx:
         for key in ("long-random-key", "another"):
             tx.idempotency.claim("ana", key, "POST /x", "digest")
-            tx.idempotency.keep("ana", key, ANSWER)
+            tx.idempotency.keep("ana", key, "POST /x", ANSWER)
         rows = tx.connection.exec_driver_sql("SELECT * FROM idempotency").all()
         assert len({bytes(row.body) for row in rows}) == 2
         assert "long-random-key" not in str(rows)
@@ -59,7 +60,7 @@ def test_of_two_at_once_one_waits_for_the_answer_of_the_other(database: Database
         claimed.set()
         thread.join(0.2)
         assert found == []
-        tx.idempotency.keep("ana", "key", ANSWER)
+        tx.idempotency.keep("ana", "key", "POST /x", ANSWER)
     thread.join(10)
     assert found == [ANSWER]
 

@@ -1,8 +1,14 @@
-"""One service and how to call it: addresses, token, retries, and errors as they were raised over there."""
+"""One service and how to call it: addresses, token, retries, and errors as they were raised over there.
+
+Every call may be repeated: what changes something carries a key of its own, under which the service does it once, however often it is
+asked. So a call whose connection breaks, or that is told to come again (429, 503), is made again until it is answered or patience is over.
+"""
 
 from __future__ import annotations
 
+import random
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -17,8 +23,13 @@ from wichtel.store import Page, codec
 
 T = TypeVar("T")
 
-#: Half of the wait before the second attempt; each further wait is twice as long.
+#: The wait before the second attempt is up to twice that; each further one up to twice as long, and no longer than `_MOST_SECONDS`.
 _PAUSE_SECONDS = 0.1
+_MOST_SECONDS = 5.0
+#: No attempt begins later than this after the first: a replica that died is replaced, and a database restarted, in less.
+_PATIENCE_SECONDS = 30.0
+#: Too many requests; a gateway without a replica; busy, draining, or without a database for a moment.
+_COME_AGAIN = (429, 502, 503, 504)
 #: Adding a model or a dataset is answered when the work is done.
 _TIMEOUT = httpx2.Timeout(10.0, read=600.0)
 #: A live stream says something at least every 15 seconds.
@@ -43,6 +54,7 @@ class Connection:
     def __init__(self, url: str, token: str | None, transport: httpx2.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._answered = False
         try:
             self._http = httpx2.Client(base_url=self.url, headers=headers, transport=transport, timeout=_TIMEOUT)
         except httpx2.InvalidURL as error:
@@ -60,7 +72,8 @@ class Connection:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         content: bytes | None = None,
-        again: bool | None = None,
+        again: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Call and return the answer of a success.
 
@@ -70,30 +83,40 @@ class Connection:
             query: Parameters; those that are None are left out.
             body: Sent as JSON.
             content: Sent as it is, in the place of `body`.
-            again: Whether doing it twice is doing it once, so that a lost answer may be asked for again; by default all but POST.
+            again: Whether to try again; what changes something is done once all the same.
+            headers: Further ones, such as ``If-Match``.
 
         Raises:
             NoService: nothing answers.
             WichtelError: what the service raised.
         """
-        again = method != "POST" if again is None else again
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        if method != "GET" and not (isinstance(body, dict) and body.get("idempotency_key")):
+            sent["Idempotency-Key"] = uuid.uuid4().hex
+        sent |= headers or {}
         data = codec.encode(body) if body is not None else content
+        patience = time.monotonic() + (_PATIENCE_SECONDS if again else 0.0)
         for attempt in count(1):
+            pause = min(_PAUSE_SECONDS * 2**attempt, _MOST_SECONDS)
             try:
-                answer = self._http.request(method, path, params=_given(query), content=data, headers=headers)
+                answer = self._http.request(method, path, params=_given(query), content=data, headers=sent)
             except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
                 raise InvalidInput(f"this is no address of a service: {error}", where=self.url) from None
             except httpx2.TransportError as error:
-                # Without a connection nothing was sent, so trying again cannot do it twice; but a service that is not there is told soon.
-                unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-                if attempt >= (2 if unsent else 4 if again else 1):
+                # A service that was never there is told soon. One that answered before may be restarting.
+                absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+                enough = not self._answered and attempt >= (2 if absent else 4)
+                if enough or time.monotonic() + pause > patience:
                     raise self._no_service(error) from None
-                time.sleep(_PAUSE_SECONDS * 2**attempt)
             else:
-                if not answer.is_success:
+                self._answered = True
+                if answer.is_success:
+                    return answer
+                pause = max(pause, _retry_after(answer))
+                if answer.status_code not in _COME_AGAIN or time.monotonic() + pause > patience:
                     raise problem(answer)
-                return answer
+            # Not all of those that were turned away come back at the same moment.
+            time.sleep(pause * random.uniform(0.5, 1.0) if attempt > 1 else pause / 2)
         raise AssertionError("the last attempt returns or raises")
 
     def get(self, kind: type[T], path: str, **query: Any) -> T:
@@ -148,6 +171,11 @@ def problem(answer: httpx2.Response) -> WichtelError:
     if "code" not in report:
         return SystemFault(f"what answers there is no Wichtel service (status {answer.status_code}).", where=str(answer.url))
     return from_json(report)
+
+
+def _retry_after(answer: httpx2.Response) -> float:
+    given = answer.headers.get("Retry-After", "")
+    return float(given) if given.isdecimal() else 0.0
 
 
 def _given(query: Mapping[str, Any] | None) -> dict[str, Any]:

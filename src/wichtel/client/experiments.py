@@ -29,15 +29,13 @@ class Registrations:
 
     def add(self, request: Mapping[str, Any]) -> Registration:
         """Make a registration; `Client.register` puts the request together."""
-        # With a key, asking twice is asking once.
-        again = request.get("idempotency_key") is not None
-        return codec.read(self._connection.call("POST", "/v1/registrations", body=dict(request), again=again).content, Registration)
+        return codec.read(self._connection.call("POST", "/v1/registrations", body=dict(request)).content, Registration)
 
     def preview(self, request: Mapping[str, Any]) -> list[Experiment]:
         """The experiments that a registration would make; nothing is stored."""
         from wichtel.store import Page
 
-        answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request), again=True)
+        answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request))
         return list(codec.read(answer.content, Page[Experiment]).items)
 
     def get(self, identity: str) -> Registration:

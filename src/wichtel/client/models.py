@@ -35,7 +35,7 @@ class Models:
 
         archive = SourceTree.from_folder(folder).to_archive()
         query = {"team": team, "new": True if new else None}
-        answer = self._connection.call("PUT", f"/v1/models/{quote(name)}", query=query, content=archive, again=not new)
+        answer = self._connection.call("PUT", f"/v1/models/{quote(name)}", query=query, content=archive)
         return codec.read(answer.content, ModelVersion)
 
     def get(self, name: str) -> Model:
@@ -76,5 +76,5 @@ class Models:
         Raises:
             NotPermitted: you are no approver of the owning team.
         """
-        answer = self._connection.call("POST", f"/v1/models/{quote(name)}:launch", body={"version": version}, again=True)
+        answer = self._connection.call("POST", f"/v1/models/{quote(name)}:launch", body={"version": version})
         return codec.read(answer.content, Model)

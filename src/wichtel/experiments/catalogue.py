@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wichtel.domain import (
     BUILT_IN_INTENTS,
@@ -18,7 +18,7 @@ from wichtel.domain import (
 )
 from wichtel.experiments.access import Principal, Role
 from wichtel.protocols import ProtocolInfo, get_protocol, protocols
-from wichtel.store import Artifacts, Database
+from wichtel.store import Artifacts, Database, Transaction
 from wichtel.training import ingest
 
 
@@ -29,8 +29,23 @@ class Datasets:
         self._db = db
         self._artifacts = artifacts
 
-    def add(self, name: str, files: Sequence[str], time_column: str, principal: Principal) -> Dataset:
+    def add(
+        self,
+        name: str,
+        files: Sequence[str],
+        time_column: str,
+        principal: Principal,
+        *,
+        also: Callable[[Transaction, Dataset], object] | None = None,
+    ) -> Dataset:
         """Read `files` (Parquet or CSV, paths that the service can read), order them by time, and keep them as one Parquet file.
+
+        Args:
+            name: Such as ``flights``.
+            files: The paths.
+            time_column: The column with each example's time.
+            principal: Who asks.
+            also: Called in the transaction that registers the dataset.
 
         Raises:
             AlreadyExists: the name is taken.
@@ -46,6 +61,8 @@ class Datasets:
         with self._db.transaction() as tx:
             tx.datasets.add(dataset)
             tx.audit.add(principal.name, "add_dataset", name, {"rows": dataset.rows, "digest": dataset.digest})
+            if also is not None:
+                also(tx, dataset)
         return dataset
 
     def get(self, name: str) -> Dataset:
@@ -91,6 +108,10 @@ class Intents:
     def applied(self, model: str) -> builtins.list[AppliedIntent]:
         """For each name the one that applies to `model`, which need not be registered, and why this one."""
         return applied_intents(check_name(model, what="model"), self.list())
+
+    def find(self, name: str, models: str) -> Intent | None:
+        """The one of that name and pattern of models, if there is one."""
+        return next((i for i in self.list() if (i.name, i.models) == (name, models)), None)
 
     def get(self, name: str, model: str) -> Intent:
         """The one called `name` that applies to `model`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
+from collections.abc import Callable
 
 from wichtel.domain import (
     AlreadyExists,
@@ -21,7 +22,7 @@ from wichtel.experiments.access import Principal, Role
 from wichtel.plans import SourceTree, read_job
 from wichtel.protocols.submission import START_SECONDS, analysis_spec, submit_analysis
 from wichtel.protocols.template import version_id
-from wichtel.store import Artifacts, Database, codec
+from wichtel.store import Artifacts, Database, Transaction, codec
 from wichtel.training import check_fits
 
 #: Between looks at whether a worker has analysed the plan.
@@ -40,7 +41,17 @@ class Models:
         self._db = db
         self._artifacts = artifacts
 
-    def add(self, name: str, archive: bytes, principal: Principal, *, team: str | None = None, new: bool = False) -> ModelVersion:
+    def add(
+        self,
+        name: str,
+        archive: bytes,
+        principal: Principal,
+        *,
+        team: str | None = None,
+        new: bool = False,
+        check: Callable[[Model | None], object] | None = None,
+        also: Callable[[Transaction, ModelVersion], object] | None = None,
+    ) -> ModelVersion:
         """Register a model, or a new version of one, once a worker has loaded its plan. Nothing is registered if that fails.
 
         Args:
@@ -49,6 +60,8 @@ class Models:
             principal: Who asks; becomes the owner of a new model.
             team: The owning team; the principal's own if absent.
             new: Refuse a name that is taken.
+            check: Called with the model as it is; raises what is to keep the new version from becoming its head.
+            also: Called in the transaction that registers the version.
 
         Raises:
             AlreadyExists: `new`, and the name is taken.
@@ -64,14 +77,20 @@ class Models:
         tree = SourceTree.from_archive(archive)
         job = read_job(tree)
         with self._db.read() as tx:
-            _check_free(tx.models.find(name), principal, new=new)
+            known = tx.models.find(name)
+            if check is not None:
+                check(known)
+            _check_free(known, principal, new=new)
             dataset = tx.datasets.get(job.dataset)
         spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
         analysis = self._analyse(spec, job.load_seconds)
         check_fits(analysis, dataset)
         with self._db.transaction() as tx:
             # Again: somebody else may have taken the name while the plan was analysed.
+            tx.exclusive("models")
             known = tx.models.find(name)
+            if check is not None:
+                check(known)
             _check_free(known, principal, new=new)
             version = ModelVersion(
                 id=version_id(name, tree.digest, ""),
@@ -87,7 +106,10 @@ class Models:
             else:
                 tx.models.set_head(name, version.id)
             tx.audit.add(principal.name, "add_model", name, {"version": version.id})
-            return tx.versions.get(version.id)
+            added = tx.versions.get(version.id)
+            if also is not None:
+                also(tx, added)
+            return added
 
     def _analyse(self, spec: RunSpec, load_seconds: float) -> Analysis:
         """Have a worker load the plan, and wait. A plan that failed before is tried again: what it lacked may be there now."""

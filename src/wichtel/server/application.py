@@ -11,8 +11,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from wichtel.domain import InvalidInput, did_you_mean
 from wichtel.server import pages, problems, schema
 from wichtel.server.authentication import _principal
-from wichtel.server.middleware import RequestIds
+from wichtel.server.limits import Limits, admitted
+from wichtel.server.middleware import Gate, RequestIds
 from wichtel.server.routes import ROUTERS, health
+from wichtel.server.statistics import Requests
 
 if TYPE_CHECKING:
     from wichtel.app import App
@@ -39,14 +41,19 @@ def create_app(app: App) -> FastAPI:
     api.state.services = app
     #: Whoever runs the server puts a function here that says when long answers are to end.
     api.state.stopping = lambda: False
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(_known_parameters)])
+    #: Counts them; whoever runs the server has it write them down.
+    api.state.requests = requests = Requests()
+    settings = app.settings
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(admitted), Depends(_known_parameters)])
     for router in ROUTERS:
         v1.include_router(router)
     api.include_router(v1)
     api.include_router(health.router)
     pages.install(api, STATIC)
     problems.install(api)
-    api.add_middleware(RequestIds)
+    # The last is the outermost.
+    api.add_middleware(Gate, at_once=settings.concurrent_requests)
+    api.add_middleware(RequestIds, requests=requests, limits=Limits(settings.requests_per_second, settings.request_burst))
     setattr(api, "openapi", lambda: schema.document(api))  # noqa: B010 FastAPI's documented way, which mypy does not like as an assignment
     return api
 

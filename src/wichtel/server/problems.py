@@ -15,8 +15,10 @@ from wichtel.domain import (
     InvalidInput,
     NotFound,
     NotPermitted,
+    PreconditionFailed,
     StorageFailed,
     SystemFault,
+    TooManyRequests,
     Unavailable,
     UserError,
     WichtelError,
@@ -37,6 +39,8 @@ STATUS: tuple[tuple[type[WichtelError], int], ...] = (
     (AlreadyExists, 409),
     (IllegalTransition, 409),
     (NotPermitted, 403),
+    (PreconditionFailed, 412),
+    (TooManyRequests, 429),
     (UserError, 422),
     (DatabaseTooNew, 503),
     (Unavailable, 503),
@@ -50,11 +54,23 @@ _TITLES = {
     403: "Not permitted",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict",
+    412: "Precondition failed",
     413: "Too large",
     422: "Invalid input",
+    429: "Too many requests",
     500: "System fault",
     503: "Not available",
+}
+
+
+#: What an answer of a status says besides. What may be better in a second is tried again then; a limit of requests says so more exactly.
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "1"},
 }
 
 
@@ -82,12 +98,18 @@ class TooLarge(InvalidInput):
     """The request's body is larger than it may be."""
 
 
+class TooSlow(InvalidInput):
+    """The request's body did not come in time."""
+
+
 def status_of(error: WichtelError) -> int:
     """The HTTP status of `error`."""
     if isinstance(error, Unauthenticated):
         return 401
     if isinstance(error, TooLarge):
         return 413
+    if isinstance(error, TooSlow):
+        return 408
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
@@ -104,7 +126,7 @@ def report(error: WichtelError, request_id: str, *, status: int | None = None) -
         hint=error.hint,
         request_id=request_id,
     )
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers = dict(_HEADERS.get(status, {}))
     return Response(msgspec.json.encode(problem), status, headers, MEDIA_TYPE)
 
 
@@ -125,7 +147,9 @@ def install(api: FastAPI) -> None:
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return report(_of_status(error.status_code, request), _id(request), status=error.status_code)
+        answer = report(_of_status(error.status_code, request), _id(request), status=error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
 
     api.add_exception_handler(WichtelError, known)
     api.add_exception_handler(RequestValidationError, unfit)

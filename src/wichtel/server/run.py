@@ -14,17 +14,19 @@ import uvicorn
 
 from wichtel.domain import InvalidInput, SystemFault
 from wichtel.server.application import create_app
+from wichtel.server.connection import Patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wichtel.app import App
+    from wichtel.server.statistics import Requests
 
 #: Open event streams are cut off this long after a stop was asked for.
 GRACE_SECONDS = 3
 
 
-def _server(app: App) -> uvicorn.Server:
+def _server(app: App) -> tuple[uvicorn.Server, Requests]:
     api = create_app(app)
     config = uvicorn.Config(
         api,
@@ -33,10 +35,12 @@ def _server(app: App) -> uvicorn.Server:
         access_log=logging.getLogger("uvicorn.access").isEnabledFor(logging.DEBUG),
         lifespan="off",
         server_header=False,
+        http=Patient,
+        forwarded_allow_ips=app.settings.trusted_proxies,
     )
     server = uvicorn.Server(config)
     api.state.stopping = lambda: server.should_exit
-    return server
+    return server, api.state.requests
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -65,10 +69,10 @@ def serve(app: App, listening: socket.socket, *, ready: Callable[[], None] | Non
         listening: Where.
         ready: Called when requests are about to be answered.
     """
-    server = _server(app)
+    server, requests = _server(app)
     if ready is not None:
         ready()
-    with listening:
+    with listening, requests.flushing(app.db):
         server.run(sockets=[listening])
 
 
@@ -81,12 +85,14 @@ class Background:
     """
 
     def __init__(self, app: App, where: Path | socket.socket) -> None:
-        self._server = _server(app)
+        self._server, self._requests = _server(app)
+        self._db = app.db
         self._where = where
         self._thread = threading.Thread(target=self._run, name="wichtel-server", daemon=True)
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        with self._requests.flushing(self._db):
+            self._server.run(sockets=[self._socket])
 
     def __enter__(self) -> Self:
         if isinstance(self._where, Path):

@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wichtel.domain import InvalidInput
+from wichtel.server.exchange import current
 from wichtel.server.problems import TooLarge
 from wichtel.server.schema import reference
+from wichtel.server.selection import Described, encode
 from wichtel.store import Page, codec
 
 T = TypeVar("T")
@@ -40,8 +42,8 @@ def everything(found: Sequence[T]) -> Page[T]:
 
 
 def reply(value: Any, status: int = 200) -> Response:
-    """`value` as JSON."""
-    return Response(codec.encode(value), status, media_type="application/json")
+    """`value` as JSON, with the fields that the caller wants."""
+    return Response(encode(value), status, media_type="application/json")
 
 
 def text(value: str, media_type: str = "text/plain") -> Response:
@@ -93,14 +95,17 @@ def raw_body(limit: int) -> Callable[[Request], Coroutine[Any, Any, bytes]]:
 
 async def _limited(request: Request, limit: int) -> bytes:
     parts: list[bytes] = []
+    digest = current().body
     # What the request says of itself is checked first, so that nothing is read in vain; what it sends is counted all the same.
-    size = int(request.headers.get("content-length", 0))
+    given = request.headers.get("content-length", "0")
+    size = int(given) if given.isdecimal() else 0
     if size <= limit:
         size = 0
         async for part in request.stream():
             size += len(part)
             if size > limit:
                 break
+            digest.update(part)
             parts.append(part)
     if size > limit:
         raise TooLarge(f"the request's body is larger than {limit // 2**20} MiB.", where="body")
@@ -118,6 +123,7 @@ def returns(kind: Any, *kinds: Any, status: int = 200, accepts: Any = None, medi
         media_type: Of the answer.
     """
     schema = {"type": "string"} if kind is None else {"anyOf": [*map(reference, (kind, *kinds))]} if kinds else reference(kind)
+    described = () if kind is None else (kind, *kinds)
     extra: dict[str, Any] = {}
     if accepts is not None:
         content = (
@@ -129,6 +135,6 @@ def returns(kind: Any, *kinds: Any, status: int = 200, accepts: Any = None, medi
     return {
         "status_code": status,
         "response_model": None,
-        "responses": {status: {"description": "Success", "content": {media_type: {"schema": schema}}}},
+        "responses": {status: {"description": "Success", "content": {media_type: {"schema": Described(schema, described)}}}},
         "openapi_extra": extra or None,
     }

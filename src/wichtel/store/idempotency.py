@@ -45,7 +45,7 @@ class Idempotency(Repository):
         Args:
             principal: Who asks.
             key: Theirs, made for this one request.
-            route: What is called.
+            route: What is called: method and path. The same key means something else for another.
             request: A digest of all that is asked.
 
         Raises:
@@ -53,7 +53,7 @@ class Idempotency(Repository):
         """
         row = {
             "principal": principal,
-            "key": _name(principal, key),
+            "key": _name(principal, key, route),
             "route": route,
             "request": request,
             "status": 0,
@@ -69,22 +69,22 @@ class Idempotency(Repository):
         Raises:
             InvalidInput: the key was used for another request.
         """
-        query = sa.select(idempotency).where(idempotency.c.principal == principal, idempotency.c.key == _name(principal, key))
+        query = sa.select(idempotency).where(idempotency.c.principal == principal, idempotency.c.key == _name(principal, key, route))
         row = self.connection.execute(query).one_or_none()
         if row is None:
             return None
-        if (row.route, row.request) != (route, request):
+        if row.request != request:
             raise InvalidInput(
                 "this key was used for another request.", where="header Idempotency-Key", hint="Make a new key for each request."
             )
         return StoredAnswer(status=row.status, headers=row.headers, body=_mask(row.body[_SALT_BYTES:], row.body[:_SALT_BYTES], key))
 
-    def keep(self, principal: str, key: str, answer: StoredAnswer) -> None:
+    def keep(self, principal: str, key: str, route: str, answer: StoredAnswer) -> None:
         """Keep the answer under a key that was claimed."""
         salt = secrets.token_bytes(_SALT_BYTES)
         change = (
             sa.update(idempotency)
-            .where(idempotency.c.principal == principal, idempotency.c.key == _name(principal, key))
+            .where(idempotency.c.principal == principal, idempotency.c.key == _name(principal, key, route))
             .values(status=answer.status, headers=answer.headers, body=salt + _mask(answer.body, salt, key))
         )
         self.connection.execute(change)
@@ -94,8 +94,8 @@ class Idempotency(Repository):
         return self.connection.execute(sa.delete(idempotency).where(idempotency.c.created < self.now - KEPT)).rowcount
 
 
-def _name(principal: str, key: str) -> str:
-    return hashlib.sha256(f"{principal}\0{key}".encode()).hexdigest()
+def _name(principal: str, key: str, route: str) -> str:
+    return hashlib.sha256(f"{principal}\0{route}\0{key}".encode()).hexdigest()
 
 
 def _mask(data: bytes, salt: bytes, key: str) -> bytes:

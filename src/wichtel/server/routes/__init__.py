@@ -13,6 +13,7 @@ from wichtel.server.routes import (
     runs,
     studies,
     tokens,
+    usage,
 )
 
 #: What stands under /v1, in the order in which the documentation shows it.
@@ -29,6 +30,7 @@ ROUTERS = (
     quota_groups.router,
     tokens.router,
     jobs.router,
+    usage.router,
 )
 
 __all__ = ["ROUTERS"]

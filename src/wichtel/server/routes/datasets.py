@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from wichtel.domain import Dataset
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route, lengthy, remember
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,10 @@ class AddDataset:
 
 
 @router.post("", **returns(Dataset, status=201, accepts=AddDataset))
+@lengthy
 def add(app: Services, caller: Caller, request: Annotated[AddDataset, Depends(json_body(AddDataset))]) -> Response:
     """Read the files, put the examples in time order and keep them."""
-    return reply(app.datasets.add(request.name, list(request.files), request.time_column, caller), 201)
+    return reply(app.datasets.add(request.name, list(request.files), request.time_column, caller, also=remember), 201)
 
 
 @router.get("", **returns(Page[Dataset]))

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from wichtel.app import App
 from wichtel.server.authentication import Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import page, reply, returns
 from wichtel.store import Event, Page, codec
 
-router = APIRouter(prefix="/events", tags=["events"])
+router = APIRouter(prefix="/events", tags=["events"], route_class=Route)
 
 #: How often an idle stream looks for news, in seconds.
 _POLL_SECONDS = 0.3

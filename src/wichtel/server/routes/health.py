@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from wichtel.server.authentication import Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=Route)
 
 
 @router.get("/healthz", **returns(dict[str, str]))

@@ -9,13 +9,15 @@ from starlette.responses import Response
 
 from wichtel.domain import AppliedIntent, Intent
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route, conditional
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/intents", tags=["intents"])
+router = APIRouter(prefix="/intents", tags=["intents"], route_class=Route)
 
 
 @router.put("", **returns(Intent, accepts=Intent))
+@conditional("intents", lambda app, intent: app.intents.find(intent.name, intent.models))
 def put(app: Services, caller: Caller, intent: Annotated[Intent, Depends(json_body(Intent))]) -> Response:
     """Keep an intent, in the place of one with the same name and pattern of models."""
     app.intents.put(intent, caller)
@@ -35,6 +37,7 @@ def get(app: Services, name: str, model: str) -> Response:
 
 
 @router.delete("/{name}", **returns(dict[str, str]))
+@conditional("intents", lambda app, name, models: app.intents.find(name, models))
 def delete(app: Services, caller: Caller, name: str, models: str = "*") -> Response:
     """Forget the intent with that name and that pattern of models."""
     app.intents.delete(name, models, caller)

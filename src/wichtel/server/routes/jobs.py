@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import JobStatus, Page
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from wichtel.domain import Model, ModelVersion
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route, check_conditions, conditional, lengthy, remember
 from wichtel.server.wire import ARCHIVE_BYTES, everything, json_body, page, raw_body, reply, returns, text
 from wichtel.store import Page
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Launch:
 
 # PUT, since adding the same source tree twice is adding it once: a client may safely try again.
 @router.put("/models/{name:path}", **returns(ModelVersion, status=201, accepts="application/zip"))
+@lengthy
+@conditional("models", lambda app, name: app.models.get(name))
 def add(
     app: Services,
     caller: Caller,
@@ -34,7 +37,7 @@ def add(
     new: bool = False,
 ) -> Response:
     """Analyse the plan in the zip archive and keep it, as a new model or a version of a known one, which `new` refuses."""
-    return reply(app.models.add(name, archive, caller, team=team, new=new), 201)
+    return reply(app.models.add(name, archive, caller, team=team, new=new, check=check_conditions, also=remember), 201)
 
 
 @router.get("/models", **returns(Page[Model]))
@@ -50,6 +53,7 @@ def list_(
 
 
 @router.post("/models/{name:path}:launch", **returns(Model, accepts=Launch))
+@conditional("models", lambda app, name: app.models.get(name))
 def launch(app: Services, caller: Caller, name: str, request: Annotated[Launch, Depends(json_body(Launch))]) -> Response:
     """Make a version, such as a candidate that an experiment proposes, the one that experiments start from."""
     return reply(app.models.launch(name, request.version, caller))

@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from wichtel.domain import QuotaGroup
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/quota-groups", tags=["quota groups"])
+router = APIRouter(prefix="/quota-groups", tags=["quota groups"], route_class=Route)
 
 
 @router.put("", **returns(QuotaGroup, accepts=QuotaGroup))

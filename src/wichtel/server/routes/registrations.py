@@ -10,21 +10,23 @@ from starlette.responses import Response
 from wichtel.domain import Experiment, Registration
 from wichtel.experiments import RegisterModels
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route, harmless
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/registrations", tags=["registrations"])
+router = APIRouter(prefix="/registrations", tags=["registrations"], route_class=Route)
 
 Request = Annotated[RegisterModels, Depends(json_body(RegisterModels))]
 
 
 @router.post("", **returns(Registration, status=201, accepts=RegisterModels))
 def register(app: Services, caller: Caller, request: Request) -> Response:
-    """Make an experiment for each model and protocol. With an `idempotency_key`, asking twice is asking once."""
+    """Make an experiment for each model and protocol. `idempotency_key` means what the header Idempotency-Key does."""
     return reply(app.experiments.register_models(request, caller), 201)
 
 
 @router.post(":preview", **returns(Page[Experiment], accepts=RegisterModels))
+@harmless
 def preview(app: Services, caller: Caller, request: Request) -> Response:
     """The experiments that a registration would make, with their complete configurations; nothing is stored."""
     return reply(everything(app.experiments.preview(request, caller)))

@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from wichtel.domain import Measurement, Run, RunState
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, page, reply, returns, text
 from wichtel.store import Page
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=Route)
 
 
 @router.get("/runs", **returns(Page[Run]))

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from wichtel.domain import InvalidInput, Study, StudySpec, Trial
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, read_as, reply, returns
 from wichtel.store import Page
 from wichtel.tuning.function import NAMED
 
-router = APIRouter(tags=["studies"])
+router = APIRouter(tags=["studies"], route_class=Route)
 
 
 @router.post("/studies", **returns(Study, status=201, accepts=StudySpec))

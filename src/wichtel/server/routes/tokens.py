@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import json_body, reply, returns
 
-router = APIRouter(prefix="/tokens", tags=["tokens"])
+router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,29 @@
+"""How the service is used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from wichtel.client.connection import Connection
+
+if TYPE_CHECKING:
+    from wichtel.experiments import CallUsage
+
+
+class Usage:
+    """What was done with the service, and by how many."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def requests(self, since: datetime | None = None, before: datetime | None = None) -> list[CallUsage]:
+        """Table I of the paper: how often each call was made, and how long it took; the most frequent first.
+
+        Args:
+            since: Aware; only hours that began then or later.
+            before: Aware; only hours that began earlier.
+        """
+        from wichtel.experiments import CallUsage
+
+        return self._connection.all(CallUsage, "/v1/usage/requests", since=since, before=before)
