@@ -25,7 +25,10 @@ _SECRETS = (
     (re.compile(r"\bwt_[A-Za-z0-9_-]{8,}"), "wt_***"),
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
-    (re.compile(r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]*[\"']?\s*[=:]\s*)[\"']?[^\s\"',;]+[\"']?"), r"\1***"),
+    (
+        re.compile(r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]*[\"']?\s*[=:]\s*)[\"']?[^\s\"',;]+[\"']?"),
+        r"\1***",
+    ),
     (re.compile(r"(://[^:/@\s]*):[^@/\s]+@"), r"\1:***@"),
 )
 

@@ -89,8 +89,11 @@ def main(request_file: str, reply: str, parent: str) -> None:
                 sys.stderr.flush()
             child._send(["result", result])
         except WichtelError as error:
+            if error.__cause__ is not None:
+                _show(error.__cause__, child.folder)
             child._send(["error", error.to_json()])
         except BaseException as error:  # noqa: BLE001 - it is the parent's to judge
+            _show(error, child.folder)
             child._send(["error", _describe(error, child.folder).to_json()])
     # Not sys.exit(): threads and exit handlers of user code have no say any more, and the parent kills all that stems from here.
     while True:
@@ -103,6 +106,17 @@ def _load(entry: str) -> Callable[[dict[str, Any], Child], Any]:
         return cast("Callable[[dict[str, Any], Child], Any]", getattr(importlib.import_module(module), name))
     except (ImportError, AttributeError) as error:
         raise InvalidInput(f"there is no {entry!r}: {error}.", hint="An entry is 'module:function'.") from error
+
+
+def _show(error: BaseException, folder: Path) -> None:
+    """Print the traceback, from the plan's code on if it has a part in it: what is printed is the end of the run's log."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        told = traceback.TracebackException.from_exception(error)
+        first = next((i for i, frame in enumerate(told.stack) if Path(frame.filename).is_relative_to(folder)), 0)
+        told.stack = traceback.StackSummary.from_list(told.stack[first:])
+        sys.stdout.flush()
+        sys.stderr.write("".join(told.format()).replace(f"{folder}/", ""))
+        sys.stderr.flush()
 
 
 def _describe(error: BaseException, folder: Path) -> WichtelError:

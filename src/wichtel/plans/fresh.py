@@ -24,8 +24,9 @@ from typing import Any
 
 import msgspec
 
-from wichtel.domain import PlanError, SystemFault
+from wichtel.domain import PlanError, SystemFault, WichtelError
 from wichtel.domain.errors import from_json
+from wichtel.domain.failure import log_end
 from wichtel.plans.memory import ProcessTree
 from wichtel.plans.tree import SourceTree
 
@@ -83,10 +84,14 @@ def run_fresh(
         SystemFault: the child was killed by somebody else, or the entry raised something that is not the plan's doing.
     """
     folder = Path(tempfile.mkdtemp(prefix="plan-", dir=scratch)).resolve()
+    run = _Run(folder=folder, deadline=time.monotonic() + seconds, seconds=seconds, doing=doing, limit=limit, memory=memory_bytes)
     try:
         _write(tree, folder)
-        run = _Run(folder=folder, deadline=time.monotonic() + seconds, seconds=seconds, doing=doing, limit=limit, memory=memory_bytes)
         return run.carry_out(entry, payload, _environment(cpus), on_report)
+    except WichtelError as error:
+        if run.output:
+            error.evidence.setdefault("log", log_end(run.text()))
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -176,8 +181,9 @@ class _Run:
                             # What it printed before it ended is in the pipe by now.
                             self._read(selector, timeout=0)
                             elapsed = time.monotonic() - started
-                            return Fresh(result=result, output=self._text(), seconds=elapsed, peak_memory_bytes=self.peak)
+                            return Fresh(result=result, output=self.text(), seconds=elapsed, peak_memory_bytes=self.peak)
                         if message[0] == "error":
+                            self._read(selector, timeout=0)
                             raise from_json(message[1])
                         if message[0] == "phase":
                             _, self.doing, self.seconds, self.limit = message
@@ -257,9 +263,10 @@ class _Run:
         how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended the process (exit status {code})"
         return PlanError(f"{self.doing} {how} without a result.", hint=f"A plan only builds a model.{self._tail()}")
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """What the process printed, the end of it."""
         return self.output[-OUTPUT_BYTES:].decode(errors="replace")
 
     def _tail(self) -> str:
-        last = " | ".join(line.strip() for line in self._text().splitlines()[-5:] if line.strip())
+        last = " | ".join(line.strip() for line in self.text().splitlines()[-5:] if line.strip())
         return f" Its last output: {last[-500:]}" if last else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from typing import Protocol as Port
 
-from wichtel.domain import Analysis, ExperimentResult, ExperimentStatus
+from wichtel.domain import Analysis, ExperimentResult, ExperimentStatus, Rule
 from wichtel.protocols.parameter import ParameterSpec, complete, schema_of
 from wichtel.store import Artifacts, Database
 from wichtel.workflows import Graph
@@ -62,6 +62,8 @@ class Protocol(ABC):
     parameters: ClassVar[tuple[ParameterSpec, ...]] = ()
     #: What it needs of a model's onboarding, in words.
     needs: ClassVar[tuple[str, ...]] = ()
+    #: Know failures of this protocol; asked before all others, in this order.
+    failure_rules: ClassVar[tuple[Rule, ...]] = ()
 
     def check(self, given: Mapping[str, Any], analysis: Analysis) -> dict[str, Any]:
         """The complete parameters for a model, given those that the user set.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from wichtel.domain import Analysis, Experiment, Resources, RunSpec, RunState, SystemFault, UserError, seed_of
+from wichtel.domain import Analysis, Experiment, Resources, Run, RunSpec, RunState, SystemFault, UserError, WichtelError, seed_of
 from wichtel.domain.errors import from_json
 from wichtel.protocols.environment import fingerprint
 from wichtel.store import Database, Transaction, codec
@@ -105,7 +105,7 @@ def await_runs(db: Database, runs: list[str]) -> list[dict[str, Any]] | None:
         found = [tx.runs.get(run) for run in runs]
     for run in found:
         if run.state is RunState.FAILED:
-            raise from_json(run.error or {"message": f"run {run.spec.id} failed"})
+            raise failure_of(run)
         if run.state is RunState.CANCELED:
             raise UserError(f"run {run.spec.id} was canceled.")
         if run.state is RunState.STOPPED:
@@ -113,6 +113,17 @@ def await_runs(db: Database, runs: list[str]) -> list[dict[str, Any]] | None:
     if not all(run.state is RunState.SUCCEEDED for run in found):
         return None
     return [{"run": run.spec.id, **run.result} for run in found]
+
+
+def failure_of(run: Run) -> WichtelError:
+    """The error of a failed run, with what is known of it."""
+    told = run.error or {"message": "it failed."}
+    error = from_json(told)
+    error.evidence["run"] = run.spec.id
+    for name, key in (("log", "output"), ("traceback", "traceback")):
+        if told.get(key):
+            error.evidence.setdefault(name, str(told[key]))
+    return error
 
 
 def small(resources: Resources) -> Resources:

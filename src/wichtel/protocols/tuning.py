@@ -15,6 +15,8 @@ from wichtel.domain import (
     Expectation,
     InvalidInput,
     Objective,
+    Run,
+    RunState,
     Space,
     StudySpec,
     StudyState,
@@ -25,7 +27,7 @@ from wichtel.plans import SourceTree
 from wichtel.protocols.compare import mean_metrics
 from wichtel.protocols.parameter import ParameterSpec
 from wichtel.protocols.port import Protocol, Services
-from wichtel.protocols.submission import START_SECONDS
+from wichtel.protocols.submission import START_SECONDS, failure_of
 from wichtel.protocols.template import FAILED, Inputs, Steps
 from wichtel.recipes import Edit
 from wichtel.store import codec
@@ -140,11 +142,12 @@ class Tuning(Protocol):
                 if not study.state.ended:
                     return None
                 trials = tx.trials.of_study(study.spec.id)
+                failed = tx.runs.list(prefix=f"{study.spec.id}/", state=RunState.FAILED, limit=1)
             if study.state is not StudyState.FINISHED:
-                raise UserError(f"the search ended as {study.state}: {study.reason}", where=f"study {study.spec.id}")
+                raise _fruitless(f"the search ended as {study.state}: {study.reason}", study.spec.id, failed)
             scored = [t for t in trials if t.copied_from is None and "objective" in t.metrics]
             if not scored:
-                raise UserError("no trial of the search has a result.", where=f"study {study.spec.id}")
+                raise _fruitless("no trial of the search has a result.", study.spec.id, failed)
             scored.sort(key=lambda t: (-t.metrics["objective"], t.number))
             return {
                 "study": study.spec.id,
@@ -195,3 +198,12 @@ class Tuning(Protocol):
                 Step("report", report, after=("fetch_metrics",)),
             ),
         )
+
+
+def _fruitless(message: str, study: str, failed: list[Run]) -> UserError:
+    """The error of a search without a result, with what its first failed trial says."""
+    first = failure_of(failed[0]) if failed else None
+    error = UserError(message, where=f"study {study}", hint=f"The first trial that failed: {first}" if first else None)
+    if first is not None:
+        error.evidence.update(first.evidence)
+    return error
