@@ -16,12 +16,14 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Self
 
 from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Measurement, Run, RunSpec, SystemFault, did_you_mean
 from wichtel.experiments import (
     Access,
+    Audit,
     Datasets,
     Experiments,
     Intents,
@@ -29,9 +31,12 @@ from wichtel.experiments import (
     Listeners,
     Models,
     PeriodicJob,
+    Principals,
     Protocols,
     Runs,
+    Sessions,
     Studies,
+    Teams,
     Usage,
 )
 from wichtel.experiments.ending import end
@@ -93,6 +98,10 @@ class App:
         #: Where the API of this process listens; empty if nowhere.
         self.url = ""
         self.access = Access(self.db)
+        self.teams = Teams(self.db)
+        self.principals = Principals(self.db)
+        self.sessions = Sessions(self.db, idle=timedelta(hours=settings.session_idle_hours), lifetime=timedelta(days=settings.session_days))
+        self.audit = Audit(self.db)
         self.experiments = Experiments(
             self.db,
             self.artifacts,
@@ -100,6 +109,7 @@ class App:
             expire_days=settings.expire_days,
             baseline_max_age_days=settings.baseline_max_age_days,
         )
+        self.handover = Handover(self.db, self.artifacts)
         self.models = Models(self.db, self.artifacts)
         self.datasets = Datasets(self.db, self.artifacts)
         self.intents = Intents(self.db)
@@ -165,6 +175,8 @@ class App:
             stopped = [stopping.submit(self._stop_orchestrator), stopping.submit(self._stop_controller)]
         self._roles = frozenset()
         self._untrace()
+        self.access.close()
+        self.sessions.close()
         self.db.close()
         for part in stopped:
             part.result()
