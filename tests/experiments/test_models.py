@@ -46,5 +46,5 @@ def test_a_name_that_another_team_takes_while_the_plan_is_analysed_stays_theirs(
     with pytest.raises(error):
         models.add("m", tree.to_archive(), BOB, new=new)
     assert models.get("m").head == "v-ana"
-    assert [v.id for v in models.versions("m")] == ["v-ana"]
+    assert [v.id for v in models.versions("m").items] == ["v-ana"]
     db.close()

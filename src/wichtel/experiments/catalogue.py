@@ -18,7 +18,7 @@ from wichtel.domain import (
 )
 from wichtel.experiments.access import Principal, Role
 from wichtel.protocols import ProtocolInfo, get_protocol, protocols
-from wichtel.store import Artifacts, Database, Transaction
+from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.training import ingest
 
 
@@ -55,7 +55,7 @@ class Datasets:
         check_name(name, what="dataset")
         with self._db.read() as tx:
             now = tx.now
-            if any(d.name == name for d in tx.datasets.list()):
+            if tx.datasets.find(name) is not None:
                 raise AlreadyExists(f"there is a dataset {name!r} already.", hint="A dataset does not change; give new data a new name.")
         dataset = ingest(list(files), name=name, time_column=time_column, artifacts=self._artifacts, owner=principal.name, now=now)
         with self._db.transaction() as tx:
@@ -74,10 +74,14 @@ class Datasets:
         with self._db.read() as tx:
             return tx.datasets.get(name)
 
-    def list(self) -> list[Dataset]:
-        """All of them, by name."""
+    def list(self, limit: int = 100, cursor: str | None = None) -> Page[Dataset]:
+        """Datasets by name.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
         with self._db.read() as tx:
-            return tx.datasets.list()
+            return tx.datasets.page(limit=limit, cursor=cursor)
 
 
 class Intents:

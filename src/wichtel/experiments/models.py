@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import time
 from collections.abc import Callable
 
@@ -22,7 +21,7 @@ from wichtel.experiments.access import Principal, Role
 from wichtel.plans import SourceTree, read_job
 from wichtel.protocols.submission import START_SECONDS, analysis_spec, submit_analysis
 from wichtel.protocols.template import version_id
-from wichtel.store import Artifacts, Database, Transaction, codec
+from wichtel.store import Artifacts, Database, Page, Transaction, codec
 from wichtel.training import check_fits
 
 #: Between looks at whether a worker has analysed the plan.
@@ -140,15 +139,16 @@ class Models:
         with self._db.read() as tx:
             return tx.models.list(owner=owner, contains=contains, limit=limit, after=after)
 
-    def versions(self, name: str) -> builtins.list[ModelVersion]:
-        """All versions of a model, oldest first.
+    def versions(self, name: str, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
+        """Versions of a model, oldest first.
 
         Raises:
             NotFound: there is no such model.
+            InvalidInput: a limit out of range, or something that is no cursor.
         """
         with self._db.read() as tx:
             tx.models.get(name)
-            return tx.versions.list(name)
+            return tx.versions.page(name, limit=limit, cursor=cursor)
 
     def version(self, identity: str) -> ModelVersion:
         """One version.

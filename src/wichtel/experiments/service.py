@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wichtel.domain import (
     AlreadyExists,
     Experiment,
@@ -10,13 +12,14 @@ from wichtel.domain import (
     ExperimentStatus,
     IllegalTransition,
     Query,
-    QuotaGroup,
     Registration,
     Sort,
 )
 from wichtel.experiments.access import Principal, Role
 from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, enqueue_schedule
+from wichtel.experiments.ids import new_id
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
+from wichtel.experiments.rerun import Rerun, once_more
 from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.workflows import StepStatus, WorkflowPort
 
@@ -74,14 +77,40 @@ class Experiments:
                 experiments=tuple(e.id for e in experiments),
                 created=tx.now,
             )
-            tx.registrations.add(registration)
-            for experiment in experiments:
-                tx.experiments.add(experiment)
-                expire = {"experiment": experiment.id}
-                self._workflows.enqueue(tx, EXPIRE, f"{experiment.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
-            enqueue_schedule(self._workflows, tx, f"registered/{identity}")
+            self._store(tx, registration, experiments)
             tx.audit.add(principal.name, "register_models", identity, {"experiments": len(experiments)})
         return registration
+
+    def _store(self, tx: Transaction, registration: Registration, experiments: Sequence[Experiment]) -> None:
+        tx.registrations.add(registration)
+        for experiment in experiments:
+            tx.experiments.add(experiment)
+            expire = {"experiment": experiment.id}
+            self._workflows.enqueue(tx, EXPIRE, f"{experiment.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
+        enqueue_schedule(self._workflows, tx, f"registered/{registration.id}")
+
+    def rerun(self, identity: str, how: Rerun, principal: Principal) -> Experiment:
+        """Register an experiment again with the same configuration, as a registration of its own.
+
+        Raises:
+            NotFound: there is no such experiment, or its protocol is gone.
+            InvalidInput: the configuration does not fit the model's head.
+        """
+        with self._db.transaction() as tx:
+            repeated = tx.experiments.get(identity)
+            principal.permit("register_models", team=tx.models.get(repeated.model).team)
+            made = once_more(tx, repeated, how, registration=new_id("r"), owner=principal.name)
+            registration = Registration(
+                id=made.registration,
+                owner=principal.name,
+                models=(made.model,),
+                protocols=(made.protocol,),
+                experiments=(made.id,),
+                created=tx.now,
+            )
+            self._store(tx, registration, [made])
+            tx.audit.add(principal.name, "rerun_experiment", made.id, {"rerun_of": identity, "on": how.on, "seed": how.seed})
+        return made
 
     def _expand(self, tx: Transaction, request: RegisterModels, identity: str, principal: Principal) -> list[Experiment]:
         return expand(tx, request, identity, principal, baseline_max_age_days=self._baseline_max_age_days)
@@ -95,6 +124,15 @@ class Experiments:
         with self._db.read() as tx:
             return tx.registrations.get(identity)
 
+    def registrations(self, owner: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Registration]:
+        """Registrations, the newest first: all, or an owner's.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        with self._db.read() as tx:
+            return tx.registrations.page(owner=owner, limit=limit, cursor=cursor)
+
     def cancel_registration(self, identity: str, principal: Principal) -> Registration:
         """Cancel it with all its experiments that have not finished.
 
@@ -106,6 +144,8 @@ class Experiments:
             registration = tx.registrations.get(identity)
             if registration.canceled is not None:
                 raise IllegalTransition("it is canceled already.", where=f"registration {identity}")
+            # In their order, so that nobody waits for us while we wait for them.
+            tx.experiments.lock(registration.experiments, ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS)
             ended = [
                 self._end(
                     tx, tx.experiments.get(e), ExperimentStatus.CANCELED, f"Its registration was canceled by {principal.name}.", principal
@@ -179,17 +219,3 @@ class Experiments:
             # Whatever the verdict: it did not come from the workflow, which may be under way.
             self._workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
             return True
-
-    def put_quota_group(self, group: QuotaGroup, principal: Principal) -> QuotaGroup:
-        """Set a team's share; what waits for it is scheduled at once."""
-        principal.need(Role.ADMIN, to="change quota groups")
-        with self._db.transaction() as tx:
-            tx.quota_groups.put(group)
-            tx.audit.add(principal.name, "put_quota_group", group.name, {"max_in_progress": group.max_in_progress})
-            enqueue_schedule(self._workflows, tx, f"quota/{group.name}/{tx.now.timestamp()}")
-        return group
-
-    def quota_groups(self) -> list[QuotaGroup]:
-        """All shares that were set."""
-        with self._db.read() as tx:
-            return tx.quota_groups.list()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from wichtel.domain import (
 )
 from wichtel.experiments.access import Principal, Role
 from wichtel.fleet import log_path
-from wichtel.store import Database
+from wichtel.store import Database, Page
 from wichtel.tuning.registry import check_algorithms
 
 
@@ -50,15 +49,16 @@ class Runs:
         with self._db.read() as tx:
             return tx.runs.list(owner=owner, state=state, limit=limit, after=after)
 
-    def measurements(self, identity: str) -> builtins.list[Measurement]:
+    def measurements(self, identity: str, limit: int = 1000, cursor: str | None = None) -> Page[Measurement]:
         """What a run reported, by step.
 
         Raises:
             NotFound: there is no such run.
+            InvalidInput: a limit out of range, or something that is no cursor.
         """
         with self._db.read() as tx:
             tx.runs.get(identity)
-            return tx.measurements.of_run(identity)
+            return tx.measurements.page(identity, limit=limit, cursor=cursor)
 
     def log(self, identity: str) -> str:
         """What the latest attempt of a run wrote to its standard output and error; empty if nothing, or on another machine.
@@ -124,16 +124,25 @@ class Studies:
         with self._db.read() as tx:
             return tx.studies.by_name(identity) or tx.studies.get(identity)
 
-    def list(self) -> list[Study]:
-        """All of them, newest first."""
-        with self._db.read() as tx:
-            return tx.studies.list()
+    def list(self, state: StudyState | None = None, name: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Study]:
+        """Studies, newest first: those in a state, or with `name` in theirs.
 
-    def trials(self, identity: str) -> builtins.list[Trial]:
-        """The trials of a study, by number."""
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        with self._db.read() as tx:
+            return tx.studies.page(state=state, name=name, limit=limit, cursor=cursor)
+
+    def trials(self, identity: str, limit: int = 1000, cursor: str | None = None) -> Page[Trial]:
+        """The trials of a study, by number.
+
+        Raises:
+            NotFound: there is no such study.
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
         study = self.get(identity)
         with self._db.read() as tx:
-            return tx.trials.of_study(study.spec.id)
+            return tx.trials.page(study.spec.id, limit=limit, cursor=cursor)
 
     def cancel(self, identity: str, principal: Principal) -> Study:
         """Ask for a study to end.

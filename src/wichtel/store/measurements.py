@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wichtel.domain import Measurement
+from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository, begins_with
 from wichtel.store.tables import measurements, runs
 
@@ -22,6 +23,22 @@ class Measurements(Repository):
     def of_run(self, run_id: str) -> list[Measurement]:
         """Its learning curve: in the order of steps, at each step what the latest attempt said."""
         return self._read(sa.select(*_COLUMNS).where(measurements.c.run == run_id))
+
+    def page(self, run_id: str, *, limit: int = 1000, cursor: str | None = None) -> Page[Measurement]:
+        """The same, page by page.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        same = measurements.alias()
+        latest = (
+            sa.select(sa.func.max(same.c.attempt))
+            .where(same.c.run == measurements.c.run, same.c.step == measurements.c.step)
+            .scalar_subquery()
+        )
+        query = sa.select(*_COLUMNS).where(measurements.c.run == run_id, measurements.c.attempt == latest)
+        by_step = Stage(query, (measurements.c.step,))
+        return fetch(self.connection, [by_step], lambda row: Measurement(**row._mapping), limit=limit, cursor=cursor)
 
     def of_owner(self, prefix: str) -> list[Measurement]:
         """The learning curves of all runs whose owner begins with `prefix`, in the order of runs, then of steps."""

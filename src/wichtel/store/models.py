@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from wichtel.domain import AlreadyExists, Dataset, Model, ModelVersion
+from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import datasets, models, versions
 
@@ -39,6 +41,19 @@ class Models(Repository):
         if model is None:
             raise self.not_found("model", name, models.c.name)
         return model
+
+    def many(self, names: Sequence[str]) -> dict[str, Model]:
+        """Those of these names, by name.
+
+        Raises:
+            NotFound: there is no model of one of them.
+        """
+        query = sa.select(models).where(models.c.name.in_(names))
+        found = {row.name: Model(**row._mapping) for row in self.connection.execute(query)}
+        for name in names:
+            if name not in found:
+                raise self.not_found("model", name, models.c.name)
+        return found
 
     def list(self, *, owner: str | None = None, contains: str | None = None, limit: int = 100, after: str | None = None) -> list[Model]:
         """In the order of names, from the first name after `after`; with `contains` in the name, whatever its case."""
@@ -86,10 +101,24 @@ class Versions(Repository):
             raise self.not_found("model version", version_id, versions.c.id)
         return version
 
+    def many(self, version_ids: Collection[str]) -> dict[str, ModelVersion]:
+        """Those of these ids, by id; those that are not there are left out."""
+        query = sa.select(versions).where(versions.c.id.in_(list(version_ids)))
+        return {row.id: ModelVersion(**row._mapping) for row in self.connection.execute(query)}
+
     def list(self, model: str) -> list[ModelVersion]:
         """Those of `model`, oldest first."""
         query = sa.select(versions).where(versions.c.model == model).order_by(versions.c.created, versions.c.id)
         return [ModelVersion(**row._mapping) for row in self.connection.execute(query)]
+
+    def page(self, model: str, *, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
+        """The same, page by page.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        oldest = Stage(sa.select(versions).where(versions.c.model == model), (versions.c.created, versions.c.id))
+        return fetch(self.connection, [oldest], lambda row: ModelVersion(**row._mapping), limit=limit, cursor=cursor)
 
 
 class Datasets(Repository):
@@ -124,3 +153,12 @@ class Datasets(Repository):
     def list(self) -> list[Dataset]:
         """All, in the order of names."""
         return [Dataset(**row._mapping) for row in self.connection.execute(sa.select(datasets).order_by(datasets.c.name))]
+
+    def page(self, *, limit: int = 100, cursor: str | None = None) -> Page[Dataset]:
+        """The same, page by page.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        by_name = Stage(sa.select(datasets), (datasets.c.name,))
+        return fetch(self.connection, [by_name], lambda row: Dataset(**row._mapping), limit=limit, cursor=cursor)

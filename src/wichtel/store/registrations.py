@@ -7,6 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from wichtel.domain import AlreadyExists, Registration
+from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import registrations
 
@@ -48,6 +49,18 @@ class Registrations(Repository):
         if registration is None:
             raise self.not_found("registration", registration_id, registrations.c.id)
         return registration
+
+    def page(self, *, owner: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Registration]:
+        """The newest first; those of `owner`, or all.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        query = sa.select(registrations)
+        if owner is not None:
+            query = query.where(registrations.c.owner == owner)
+        newest = Stage(query, (registrations.c.created, registrations.c.id), descending=True)
+        return fetch(self.connection, [newest], lambda row: replace(row.document, canceled=row.canceled), limit=limit, cursor=cursor)
 
     def cancel(self, registration_id: str) -> bool:
         """Mark it canceled; False if it was already. Its experiments are the caller's to end.

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wichtel.domain import AlreadyExists, InvalidInput, Study, StudySpec, StudyState, Trial, move
+from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import studies, trials
 
@@ -64,6 +65,20 @@ class Studies(Repository):
             query = query.where(studies.c.state.in_([state] if isinstance(state, StudyState) else list(state)))
         return [_read(row) for row in self.connection.execute(query)]
 
+    def page(self, *, state: StudyState | None = None, name: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Study]:
+        """Newest first; those in this state, and with `name` in theirs, whatever its case.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        query = sa.select(studies)
+        if state is not None:
+            query = query.where(studies.c.state == state)
+        if name:
+            query = query.where(studies.c.name.icontains(name, autoescape=True))
+        newest = Stage(query, (studies.c.created, studies.c.id), descending=True)
+        return fetch(self.connection, [newest], _read, limit=limit, cursor=cursor)
+
     def set_state(self, study_id: str, state: StudyState, reason: str = "") -> bool:
         """Move it to `state`; False if it is there already.
 
@@ -117,6 +132,15 @@ class Trials(Repository):
         query = sa.select(trials.c.document).where(trials.c.study == study_id).order_by(trials.c.number)
         return list(self.connection.execute(query).scalars())
 
+    def page(self, study_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[Trial]:
+        """The same, page by page.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        by_number = Stage(sa.select(trials).where(trials.c.study == study_id), (trials.c.number,))
+        return fetch(self.connection, [by_number], lambda row: row.document, limit=limit, cursor=cursor)
+
     def count(self, study_id: str) -> int:
         """How many the study has."""
         return self.connection.execute(sa.select(sa.func.count()).where(trials.c.study == study_id)).scalar_one()
@@ -127,5 +151,5 @@ class Trials(Repository):
 
 
 def _read(row: sa.Row[Any]) -> Study:
-    values = dict(row._mapping)
+    values = {column.name: row._mapping[column.name] for column in _COLUMNS}
     return Study(**(values | {"state": StudyState(values["state"])}))
