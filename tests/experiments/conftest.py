@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,15 @@ from wichtel.domain import (
     Expectation,
     Experiment,
     ExperimentConfig,
+    ExperimentResult,
+    ExperimentState,
     ExperimentStatus,
     Intent,
     Model,
     Registration,
     UserError,
+    Verdict,
+    VerdictStatus,
 )
 from wichtel.experiments.ending import EXPIRE, end, enqueue_schedule
 from wichtel.experiments.listeners import Listeners
@@ -112,3 +117,63 @@ def world() -> Iterator[World]:
     workflows.start()
     yield made[0]
     db.close()
+
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def _result(models: int = 2, diff: str = "") -> ExperimentResult:
+    return ExperimentResult(
+        baseline="v-1",
+        candidate="v-2",
+        verdict=Verdict(status=VerdictStatus.SATISFIED, intent="neutral", findings=(), reason="fine"),
+        diff=diff,
+        models_trained=models,
+        baseline_metrics={"auc": 0.5, "bytes": 10.0},
+        candidate_metrics={"auc": 0.75},
+    )
+
+
+def _finished(name: str, status: ExperimentStatus = ExperimentStatus.CANCELED, **more: Any) -> Experiment:
+    """One that ended at `NOON` unless said otherwise, after a second in the queue, two of scheduling and an hour of work."""
+    end = more.pop("finished", NOON)
+    values: dict[str, Any] = {
+        "registration": "r-1",
+        "model": "m",
+        "target": "v-1",
+        "protocol": "P",
+        "config": ExperimentConfig(intent=INTENT, parameters={"width": 3}),
+        "owner": "ana",
+        "quota_group": "ads",
+        "state": ExperimentState.FINISHED,
+        "status": status,
+        "cause": "because",
+        "generation": 1,
+        "began": end - timedelta(hours=1),
+        "started": end - timedelta(hours=1, seconds=2),
+        "created": end - timedelta(hours=1, seconds=3),
+        "finished": end,
+        "result": _result() if status in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED) else None,
+    }
+    return Experiment(id=name, **(values | more))
+
+
+def _add(database: Database, *experiments: Experiment) -> None:
+    with database.transaction() as tx:
+        if tx.models.find("m") is None:
+            tx.models.add(Model(name="m", owner="ana", team="ads", head="v-1", created=tx.now))
+            tx.registrations.add(Registration(id="r-1", owner="ana", models=("m",), protocols=("P",), experiments=(), created=tx.now))
+        for experiment in experiments:
+            tx.experiments.add(experiment)
+
+
+@pytest.fixture
+def finished() -> Callable[..., Experiment]:
+    """Makes experiments that have finished, without the work."""
+    return _finished
+
+
+@pytest.fixture
+def add() -> Callable[..., None]:
+    """Adds experiments to a database."""
+    return _add

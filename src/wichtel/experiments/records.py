@@ -1,0 +1,233 @@
+"""Finished experiments as rows of a table: what an export holds, and what the usage of the system is computed from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from wichtel.domain import Experiment, InvalidInput, NotFound
+from wichtel.experiments.access import Principal, Role
+from wichtel.protocols import protocols
+from wichtel.protocols.submission import TRAIN
+from wichtel.store import Database, Export, Files, Transaction, codec
+
+if TYPE_CHECKING:
+    import polars
+
+Format = Literal["parquet", "csv"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One finished experiment. What has no fixed set of names is JSON."""
+
+    id: str
+    registration: str
+    model: str
+    target: str
+    protocol: str
+    #: The protocol's: basic, tuning and so on; empty if it is no longer installed.
+    kind: str
+    intent: str
+    #: The metric that the intent is about.
+    metric: str
+    owner: str
+    team: str
+    status: str
+    cause: str
+    #: Of one that failed; empty otherwise.
+    failure_category: str
+    failure_step: str
+    created: datetime
+    started: datetime | None
+    #: When the first step of its workflow began.
+    began: datetime | None
+    finished: datetime
+    generation: int
+    models_trained: int
+    baseline: str
+    candidate: str
+    study: str
+    #: JSON: the protocol's parameters; all of the configuration.
+    parameters: str
+    config: str
+    #: JSON: metric → candidate minus baseline; and both.
+    deltas: str
+    baseline_metrics: str
+    candidate_metrics: str
+
+
+def records_of(tx: Transaction, ended: Sequence[Experiment]) -> list[Record]:
+    """The rows of `ended`, all of them finished."""
+    counted = tx.exports.models_trained([e for e in ended if e.result is None], TRAIN)
+    kinds = {name: protocol.kind for name, protocol in protocols().items()}
+    return [_record(e, counted.get(e.id, 0), kinds.get(e.protocol, "")) for e in ended]
+
+
+def _record(experiment: Experiment, trained: int, kind: str) -> Record:
+    e, result = experiment, experiment.result
+    assert e.finished is not None, "only what is finished is exported"
+    baseline = result.baseline_metrics if result else {}
+    candidate = result.candidate_metrics if result else {}
+    failure = getattr(e, "failure", None)
+    return Record(
+        id=e.id,
+        registration=e.registration,
+        model=e.model,
+        target=e.target,
+        protocol=e.protocol,
+        kind=kind,
+        intent=e.config.intent.name,
+        metric=e.config.intent.primary,
+        owner=e.owner,
+        team=e.quota_group,
+        status=str(e.status),
+        cause=e.cause,
+        failure_category=str(failure.category) if failure else "",
+        failure_step=failure.step if failure else "",
+        created=e.created,
+        started=e.started,
+        began=e.began,
+        finished=e.finished,
+        generation=e.generation,
+        models_trained=result.models_trained if result else trained,
+        baseline=result.baseline if result else "",
+        candidate=result.candidate if result else "",
+        study=result.study if result else "",
+        parameters=codec.encode(e.config.parameters).decode(),
+        config=codec.encode(e.config).decode(),
+        deltas=codec.encode({name: candidate[name] - baseline[name] for name in sorted(candidate.keys() & baseline.keys())}).decode(),
+        baseline_metrics=codec.encode(baseline).decode(),
+        candidate_metrics=codec.encode(candidate).decode(),
+    )
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    import polars as pl
+
+    kinds = {"str": pl.String, "int": pl.Int64, "datetime": pl.Datetime("us", "UTC")}
+    return {field.name: kinds[str(field.type).partition(" |")[0]] for field in fields(Record)}
+
+
+def frame_of(records: Iterable[Record]) -> polars.DataFrame:
+    """`records` as a table."""
+    import polars as pl
+
+    schema = _schema()
+    return pl.DataFrame([[getattr(r, name) for name in schema] for r in records], schema=schema, orient="row")
+
+
+def parquet_of(frame: polars.DataFrame) -> bytes:
+    """`frame` as a Parquet file."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def file_name(number: int, day: str) -> str:
+    """Where the file of an export's day lies: the same name whenever it is written."""
+    return f"experiments/day={day}/export-{number:06d}.parquet"
+
+
+class Exports:
+    """What was exported, and everything that has finished, exported or not.
+
+    Args:
+        db: Where experiments live.
+        files: Where exports are written.
+    """
+
+    def __init__(self, db: Database, files: Files) -> None:
+        self._db = db
+        self._files = files
+
+    def list(self, principal: Principal) -> list[Export]:
+        """The exports that are complete, by number.
+
+        Raises:
+            NotPermitted: the principal may not read.
+        """
+        principal.need(Role.VIEWER, to="read exports")
+        with self._db.read() as tx:
+            return [export for export in tx.exports.list() if export.written is not None]
+
+    def file(self, number: int, day: str, principal: Principal) -> bytes:
+        """One file of an export, Parquet.
+
+        Raises:
+            NotFound: there is no such export, or it has no file of that day.
+            NotPermitted: the principal may not read.
+        """
+        principal.need(Role.VIEWER, to="read exports")
+        with self._db.read() as tx:
+            export = tx.exports.get(number)
+        if export.written is None or day not in export.files:
+            raise NotFound(f"export {number} has no file of {day!r}.", hint=f"It has: {', '.join(sorted(export.files)) or 'none yet'}.")
+        return self._files.get(file_name(number, day))
+
+    def records(
+        self,
+        principal: Principal,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        team: str | None = None,
+        format: Format = "parquet",  # noqa: A002
+    ) -> bytes:
+        """Every experiment that finished in a span of time, as one file."""
+        principal.need(Role.VIEWER, to="read exports")
+        frame = self.frame(since=since, before=before, team=team)
+        return parquet_of(frame) if format == "parquet" else frame.write_csv().encode()
+
+    def frame(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> polars.DataFrame:
+        """Every experiment that finished from `since` to before `before`, from the exported files and, for the rest, from the database.
+
+        Raises:
+            InvalidInput: a time without a zone.
+        """
+        import polars as pl
+
+        for name, given in (("since", since), ("before", before)):
+            if given is not None and given.tzinfo is None:
+                raise InvalidInput(f"{given} needs a time zone.", where=name, hint=f"For example {given.isoformat()}Z.")
+        with self._db.read() as tx:
+            # In this order: what is exported in between is then found twice rather than never.
+            rest = tx.exports.experiments(None)
+            listed = tx.exports.list()
+            for export in listed:
+                if export.written is None:
+                    rest += tx.exports.experiments(export.number)
+            parts = [frame_of(records_of(tx, rest))]
+        for export in listed:
+            if export.written is not None:
+                parts += self._read(export, since, before)
+        frame = pl.concat(parts).unique("id", keep="first", maintain_order=True)
+        if since is not None:
+            frame = frame.filter(pl.col("finished") >= since)
+        if before is not None:
+            frame = frame.filter(pl.col("finished") < before)
+        if team is not None:
+            frame = frame.filter(pl.col("team") == team)
+        return frame.sort("finished", "id")
+
+    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> list[polars.DataFrame]:
+        import polars as pl
+
+        found = []
+        for day in export.files:
+            # The whole day may be outside, by UTC, which names it.
+            begin = datetime.combine(date.fromisoformat(day), time(), tzinfo=export.created.tzinfo)
+            if (before is not None and begin >= before) or (since is not None and begin + timedelta(days=1) <= since):
+                continue
+            try:
+                found.append(pl.read_parquet(io.BytesIO(self._files.get(file_name(export.number, day)))).select(*_schema()))
+            except NotFound:
+                # Somebody moved the files away, or they are another machine's; the database has it all as well.
+                with self._db.read() as tx:
+                    return [frame_of(records_of(tx, tx.exports.experiments(export.number)))]
+        return found

@@ -1,0 +1,228 @@
+"""What experiments came to: the tables II, III and IV of heinzelmaennchen, of those that finished in a span of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from wichtel.domain import ExperimentStatus
+from wichtel.experiments.records import Exports
+
+if TYPE_CHECKING:
+    import polars
+
+_RESULTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
+_SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUsage:
+    """A row of table II: who and what ended with a status. Users who had several are in several rows."""
+
+    #: ``Total`` in the last row.
+    status: str
+    users: int
+    #: Of all users.
+    users_percent: float
+    experiments: int
+    experiments_percent: float
+    #: Trained.
+    models: int
+    models_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeUsage:
+    """A row of table III: medians, of those experiments that came so far."""
+
+    #: ``Median`` in the last row, which is over all.
+    status: str
+    #: From the registration to the start.
+    queuing_seconds: float | None
+    #: From the start to the first step.
+    scheduling_seconds: float | None
+    #: From the first step to the end.
+    execution_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolUsage:
+    """A row of table IV."""
+
+    protocol: str
+    #: Of protocol: basic, tuning and so on.
+    kind: str
+    users: int
+    #: Of all users.
+    users_percent: float
+    experiments: int
+    #: Of all experiments.
+    experiments_percent: float
+    #: SATISFIED or UNSATISFIED.
+    with_result: int
+    #: Of the protocol's experiments; so is the next.
+    with_result_percent: float
+    satisfied: int
+    satisfied_percent: float
+    models: int
+    #: Of all models.
+    models_percent: float
+    models_per_experiment: float
+    #: From the first step to the end, the mean of those with a result.
+    execution_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums, and what they come to in a month or a day."""
+
+    #: When the first and the last of these experiments finished; None if there are none.
+    first: datetime | None
+    last: datetime | None
+    users: int
+    #: The mean over calendar months.
+    users_monthly: float
+    experiments: int
+    experiments_daily: float
+    models: int
+    models_daily: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """All of it, of the same experiments."""
+
+    totals: Totals
+    statuses: tuple[StatusUsage, ...]
+    times: tuple[TimeUsage, ...]
+    protocols: tuple[ProtocolUsage, ...]
+
+
+class Statistics:
+    """The analysis over exported and other finished experiments.
+
+    Args:
+        exports: Where they are read.
+    """
+
+    def __init__(self, exports: Exports) -> None:
+        self._exports = exports
+
+    def tables(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> Tables:
+        """All tables, of what finished from `since` to before `before`.
+
+        Raises:
+            InvalidInput: a time without a zone.
+        """
+        frame = self._exports.frame(since=since, before=before, team=team)
+        return Tables(
+            totals=totals_of(frame, since, before), statuses=statuses_of(frame), times=times_of(frame), protocols=protocols_of(frame)
+        )
+
+
+def totals_of(frame: polars.DataFrame, since: datetime | None = None, before: datetime | None = None) -> Totals:
+    """The sums of `frame`, over the span of time that is given, or that they lie in."""
+    import polars as pl
+
+    first: Any = frame["finished"].min()
+    last: Any = frame["finished"].max()
+    begin, end = since or first, before or last
+    days = max(1.0, (end - begin).total_seconds() / _SECONDS_A_DAY) if begin is not None and end is not None else 1.0
+    monthly: Any = frame.group_by(pl.col("finished").dt.truncate("1mo")).agg(pl.col("owner").n_unique())["owner"].mean()
+    models = int(frame["models_trained"].sum())
+    return Totals(
+        first=first,
+        last=last,
+        users=frame["owner"].n_unique(),
+        users_monthly=float(monthly or 0.0),
+        experiments=len(frame),
+        experiments_daily=len(frame) / days,
+        models=models,
+        models_daily=models / days,
+    )
+
+
+def statuses_of(frame: polars.DataFrame) -> tuple[StatusUsage, ...]:
+    """Table II of `frame`: a row for each status, and their total."""
+    import polars as pl
+
+    users, experiments, models = frame["owner"].n_unique(), len(frame), int(frame["models_trained"].sum())
+
+    def row(name: str, part: polars.DataFrame) -> StatusUsage:
+        counts = part["owner"].n_unique(), len(part), int(part["models_trained"].sum())
+        return StatusUsage(
+            status=name,
+            users=counts[0],
+            users_percent=_percent(counts[0], users),
+            experiments=counts[1],
+            experiments_percent=_percent(counts[1], experiments),
+            models=counts[2],
+            models_percent=_percent(counts[2], models),
+        )
+
+    return (*(row(str(status), frame.filter(pl.col("status") == str(status))) for status in ExperimentStatus), row("Total", frame))
+
+
+def times_of(frame: polars.DataFrame) -> tuple[TimeUsage, ...]:
+    """Table III of `frame`: a row for each status, and one over all."""
+    import polars as pl
+
+    timed = frame.select(
+        "status",
+        queuing=_seconds("created", "started"),
+        scheduling=_seconds("started", "began"),
+        execution=_seconds("began", "finished"),
+    )
+
+    def row(name: str, part: polars.DataFrame) -> TimeUsage:
+        medians: list[Any] = [part[phase].median() for phase in ("queuing", "scheduling", "execution")]
+        return TimeUsage(status=name, queuing_seconds=medians[0], scheduling_seconds=medians[1], execution_seconds=medians[2])
+
+    return (*(row(str(status), timed.filter(pl.col("status") == str(status))) for status in ExperimentStatus), row("Median", timed))
+
+
+def protocols_of(frame: polars.DataFrame) -> tuple[ProtocolUsage, ...]:
+    """Table IV of `frame`, of all protocols that were used, those with the most users first."""
+    import polars as pl
+
+    users, experiments, models = frame["owner"].n_unique(), len(frame), int(frame["models_trained"].sum())
+    result = pl.col("status").is_in([str(status) for status in _RESULTS])
+    found = frame.group_by("protocol").agg(
+        kind=pl.col("kind").last(),
+        users=pl.col("owner").n_unique(),
+        experiments=pl.len(),
+        with_result=result.sum(),
+        satisfied=(pl.col("status") == str(ExperimentStatus.SATISFIED)).sum(),
+        models=pl.col("models_trained").sum(),
+        execution=_seconds("began", "finished").filter(result).mean(),
+    )
+    return tuple(
+        ProtocolUsage(
+            protocol=row["protocol"],
+            kind=row["kind"],
+            users=row["users"],
+            users_percent=_percent(row["users"], users),
+            experiments=row["experiments"],
+            experiments_percent=_percent(row["experiments"], experiments),
+            with_result=row["with_result"],
+            with_result_percent=_percent(row["with_result"], row["experiments"]),
+            satisfied=row["satisfied"],
+            satisfied_percent=_percent(row["satisfied"], row["experiments"]),
+            models=row["models"],
+            models_percent=_percent(row["models"], models),
+            models_per_experiment=row["models"] / row["experiments"],
+            execution_seconds=row["execution"],
+        )
+        for row in found.sort("users", "experiments", "protocol", descending=[True, True, False]).to_dicts()
+    )
+
+
+def _seconds(begin: str, end: str) -> polars.Expr:
+    import polars as pl
+
+    return (pl.col(end) - pl.col(begin)).dt.total_microseconds() / 1e6
+
+
+def _percent(part: float, whole: float) -> float:
+    return 100.0 * part / whole if whole else 0.0
