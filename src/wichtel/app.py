@@ -26,6 +26,7 @@ from wichtel.experiments import (
     Audit,
     Datasets,
     Experiments,
+    Handover,
     Intents,
     Jobs,
     Listeners,

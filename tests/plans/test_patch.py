@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wichtel.domain import InvalidInput
-from wichtel.plans import Patch, within
+from wichtel.plans import Patch, changes, within
 from wichtel.testing.repositories import Repository
 
 names = st.sampled_from(["a.py", "b c.txt", "é/ü.py", 'q"uote', "d/e/f", "-- x", "d/From a"])
@@ -84,7 +84,7 @@ def test_a_renamed_file_goes_where_it_went(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
     repository.commit({"old name.py": b"x = 1\n", "keep": b""})
     made = patch({"old name.py": b"x = 1\n", "keep": b""}, {"näw/name.py": b"x = 1\n", "keep": b""})
-    assert made.changes() == [("A", "näw/name.py"), ("D", "old name.py")]
+    assert changes(made.old, made.new) == [("A", "näw/name.py"), ("D", "old name.py")]
     repository.git("am", "-q", data=made.mail.encode())
     assert repository.files("HEAD") == {"näw/name.py": b"x = 1\n", "keep": b""}
     assert "R100" in repository.git("show", "-M", "--name-status", "--format=").decode()

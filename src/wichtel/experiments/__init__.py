@@ -22,6 +22,7 @@ from wichtel.experiments.usage import CallUsage, Usage
 from wichtel.experiments.work import Runs, Studies
 
 __all__ = [
+    "RULES",
     "Access",
     "Audit",
     "CallUsage",
@@ -40,7 +41,6 @@ __all__ = [
     "Principals",
     "ProtocolRequest",
     "Protocols",
-    "RULES",
     "RegisterModels",
     "Rerun",
     "Role",

@@ -54,7 +54,7 @@ class RegisterModels:
 
 
 #: Fields of `ExperimentConfig` that a user may set by `overrides`; parameters have a field of their own.
-OVERRIDABLE = tuple(f.name for f in fields(ExperimentConfig) if f.name not in ("parameters", "origin"))
+OVERRIDABLE = tuple(f.name for f in fields(ExperimentConfig) if f.name not in ("parameters", "origin", "rerun_of"))
 
 
 def registration_id(request: RegisterModels, principal: Principal) -> str:

@@ -14,7 +14,7 @@ from wichtel.plans.entries import analyse, analyse_tree, versions
 from wichtel.plans.fresh import Fresh, run_fresh
 from wichtel.plans.job import read_job
 from wichtel.plans.load import LoadedPlan, load_plan
-from wichtel.plans.patch import Patch, within
+from wichtel.plans.patch import Patch, changes, within
 from wichtel.plans.space import search_space
 from wichtel.plans.tree import SourceTree
 
@@ -28,6 +28,7 @@ __all__ = [
     "UserMetric",
     "analyse",
     "analyse_tree",
+    "changes",
     "load_plan",
     "plan",
     "read_job",

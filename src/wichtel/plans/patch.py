@@ -71,7 +71,7 @@ class Patch:
                 "",
                 *trailers,
                 "---",
-                *(f" {mark} {_one_line(path)}" for mark, path in self.changes()),
+                *(f" {mark} {_one_line(path)}" for mark, path in changes(self.old, self.new)),
                 "",
                 f"{diff}-- ",
                 "wichtel",
@@ -79,13 +79,14 @@ class Patch:
             ]
         )
 
-    def changes(self) -> list[tuple[str, str]]:
-        """``A``, ``D`` or ``M`` (added, deleted, modified) and the path of each file that differs."""
-        return [
-            ("A" if path not in self.old else "D" if path not in self.new else "M", path)
-            for path in sorted({*self.old, *self.new})
-            if self.old.get(path) != self.new.get(path)
-        ]
+
+def changes(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    """``A``, ``D`` or ``M`` (added, deleted, modified) and the path of each file that differs."""
+    return [
+        ("A" if path not in old else "D" if path not in new else "M", path)
+        for path in sorted({*old, *new})
+        if old.get(path) != new.get(path)
+    ]
 
 
 def within(prefix: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from wichtel.domain import Experiment, ExperimentResult, ExperimentState, ExperimentStatus, IllegalTransition, parse_query
 from wichtel.domain.query import Pattern, Word, all_of, compares, contains, equals
+from wichtel.experiments import On, Rerun, Seed
 from wichtel.server.authentication import Administrator, Caller, Services
 from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, reply, returns, text
@@ -28,6 +30,18 @@ class FinishExperiment:
     #: Why, in words.
     cause: str
     result: ExperimentResult | None = None
+
+
+class Form(StrEnum):
+    """In which form a candidate is handed over."""
+
+    PATCH = "patch"
+    FOLDER = "folder"
+
+
+#: An answer of one of two kinds.
+_EXPORT = returns(None, media_type="text/x-patch")
+_EXPORT["responses"][200]["content"]["application/zip"] = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get("", **returns(Page[Experiment]))
@@ -80,6 +94,32 @@ def steps(app: Services, experiment: str) -> Response:
 def diff(app: Services, experiment: str) -> Response:
     """The unified diff from the model to the candidate that it proposes."""
     return text(app.experiments.diff(experiment), "text/x-diff")
+
+
+@router.get("/{experiment}/export", **_EXPORT)
+def export(
+    app: Services,
+    experiment: str,
+    form: Annotated[Form, Query(description="A patch, or a zip archive that is ready for a pull request.")] = Form.PATCH,
+    prefix: Annotated[str, Query(max_length=1000, description="The model's folder in its repository.")] = "",
+) -> Response:
+    """The candidate for the repository that the model comes from, with the verdict: a patch that `git apply` and `git am` take, or a zip
+    archive with description, patch and source tree."""
+    if form is Form.FOLDER:
+        return Response(app.handover.folder(experiment, prefix), media_type="application/zip")
+    return text(app.handover.patch(experiment, prefix), "text/x-patch")
+
+
+@router.post("/{experiment}:rerun", **returns(Experiment, status=201))
+def rerun(
+    app: Services,
+    caller: Caller,
+    experiment: str,
+    on: Annotated[On, Query(description="The version that it started from, or the model's head.")] = On.TARGET,
+    seed: Annotated[Seed, Query(description="The same seed, or a fresh one.")] = Seed.SAME,
+) -> Response:
+    """Register it once more with the same configuration."""
+    return reply(app.experiments.rerun(experiment, Rerun(on=on, seed=seed), caller), 201)
 
 
 @router.post("/{experiment}:cancel", **returns(Experiment))
