@@ -28,8 +28,8 @@ from wichtel.domain.experiment import (
     ExperimentResult,
     Registration,
 )
-from wichtel.domain.histogram import Histogram
 from wichtel.domain.failure import Failure, Rule, Symptom
+from wichtel.domain.histogram import Histogram
 from wichtel.domain.intent import (
     BUILT_IN_INTENTS,
     PRIMARY,
@@ -56,6 +56,7 @@ from wichtel.domain.model import (
     check_name,
 )
 from wichtel.domain.nesting import flatten, nest
+from wichtel.domain.notification import Channel, Notification, NotificationState, OwnerKind, SubjectKind, Watch
 from wichtel.domain.parameter import Bool, Choice, Fixed, Float, Int, Parameter, Value
 from wichtel.domain.precedence import AppliedIntent, applied_intents, choose_intent
 from wichtel.domain.query import Query, Sort
@@ -73,7 +74,7 @@ from wichtel.domain.states import (
     move,
 )
 from wichtel.domain.study import Algorithm, MetricBound, Objective, Study, StudySpec, Trial
-from wichtel.domain.waiting import GroupStatus, Queue, WaitKind, WaitReason, Waiting
+from wichtel.domain.waiting import GroupStatus, Queue, Waiting, WaitKind, WaitReason
 
 __all__ = [
     "ALL",
@@ -84,6 +85,7 @@ __all__ = [
     "Analysis",
     "AppliedIntent",
     "Bool",
+    "Channel",
     "Choice",
     "Config",
     "Constraint",
@@ -119,9 +121,12 @@ __all__ = [
     "ModelVersion",
     "NotFound",
     "NotPermitted",
+    "Notification",
+    "NotificationState",
     "Objective",
     "Order",
     "Outcome",
+    "OwnerKind",
     "Parameter",
     "Pause",
     "PlanError",
@@ -142,6 +147,7 @@ __all__ = [
     "Study",
     "StudySpec",
     "StudyState",
+    "SubjectKind",
     "Symptom",
     "SystemFault",
     "TooManyRequests",
@@ -152,10 +158,11 @@ __all__ = [
     "Value",
     "Verdict",
     "VerdictStatus",
-    "WichtelError",
     "WaitKind",
     "WaitReason",
     "Waiting",
+    "Watch",
+    "WichtelError",
     "Window",
     "WorkerLost",
     "applied_intents",

@@ -26,7 +26,9 @@ _SECRETS = (
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
     (
-        re.compile(r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]*[\"']?\s*[=:]\s*)[\"']?[^\s\"',;]+[\"']?"),
+        re.compile(
+            r"(?i)\b([\w-]{0,40}(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]{0,40}[\"']?\s*[=:]\s*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;]+)"
+        ),
         r"\1***",
     ),
     (re.compile(r"(://[^:/@\s]*):[^@/\s]+@"), r"\1:***@"),

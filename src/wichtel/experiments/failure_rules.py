@@ -1,4 +1,4 @@
-"""The rules that come with Wichtel: what experiments fail of, most telling first. Copy one to add one; a test then needs the real failure."""
+"""The rules that come with Wichtel, the most telling first. A new one comes with a test that has the real failure."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from wichtel.store.access import Audit, Principals, Tokens
+from wichtel.store.channels import Channels, Watchers
 from wichtel.store.counts import Counts
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
@@ -22,6 +23,7 @@ from wichtel.store.limits import Limits
 from wichtel.store.measurements import Measurements
 from wichtel.store.metric_deltas import MetricDeltas
 from wichtel.store.models import Datasets, Models, Versions
+from wichtel.store.outbox import Outbox
 from wichtel.store.queue import Queue
 from wichtel.store.quota import QuotaGroups
 from wichtel.store.registrations import Registrations
@@ -138,6 +140,21 @@ class Transaction:
     def metric_deltas(self) -> MetricDeltas:
         """What they found, as numbers."""
         return MetricDeltas(self)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """Ways to tell somebody."""
+        return Channels(self)
+
+    @cached_property
+    def watchers(self) -> Watchers:
+        """Who watches what."""
+        return Watchers(self)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What is to be told, and what became of it."""
+        return Outbox(self)
 
     @cached_property
     def runs(self) -> Runs:

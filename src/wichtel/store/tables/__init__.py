@@ -12,6 +12,7 @@ from wichtel.store.tables.events import events
 from wichtel.store.tables.experiments import experiments, registrations
 from wichtel.store.tables.jobs import exports, jobs
 from wichtel.store.tables.metric_deltas import metric_deltas
+from wichtel.store.tables.notifications import channels, notifications, watchers
 from wichtel.store.tables.quota import limits, quota_groups
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.requests import idempotency, request_stats
@@ -22,6 +23,7 @@ __all__ = [
     "Key",
     "audit",
     "cancellations",
+    "channels",
     "compatibility",
     "datasets",
     "events",
@@ -37,6 +39,7 @@ __all__ = [
     "metadata",
     "metric_deltas",
     "models",
+    "notifications",
     "principals",
     "quota_groups",
     "registrations",
@@ -50,4 +53,5 @@ __all__ = [
     "triage",
     "trials",
     "versions",
+    "watchers",
 ]
