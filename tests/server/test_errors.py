@@ -123,7 +123,7 @@ def test_a_database_that_is_away_makes_the_service_not_ready(anonymous: Any, ser
 
     monkeypatch.setattr(service.app.db, "check", away)
     answer = anonymous.http.get("/readyz")
-    assert (answer.status_code, answer.json()["database"]) == (503, False)
+    assert (answer.status_code, answer.json()["parts"]["database"]) == (503, False)
     assert "inside" not in answer.text
 
 

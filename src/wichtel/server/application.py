@@ -12,8 +12,11 @@ from wichtel.domain import InvalidInput, did_you_mean
 from wichtel.server import pages, problems, schema
 from wichtel.server.authentication import _principal
 from wichtel.server.limits import Limits, admitted
+from wichtel.server.metrics import Metrics
 from wichtel.server.middleware import Gate, RequestIds
-from wichtel.server.routes import ROUTERS, health
+from wichtel.server.observation import Observed
+from wichtel.server.routes import ROUTERS, health, sessions
+from wichtel.server.selection import selected
 from wichtel.server.statistics import Requests
 
 if TYPE_CHECKING:
@@ -43,15 +46,18 @@ def create_app(app: App) -> FastAPI:
     api.state.stopping = lambda: False
     #: Counts them; whoever runs the server has it write them down.
     api.state.requests = requests = Requests()
+    api.state.metrics = Metrics(app, requests)
     settings = app.settings
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(admitted), Depends(_known_parameters)])
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(admitted), Depends(_known_parameters), Depends(selected)])
     for router in ROUTERS:
         v1.include_router(router)
     api.include_router(v1)
     api.include_router(health.router)
+    api.include_router(sessions.router)
     pages.install(api, STATIC)
     problems.install(api)
     # The last is the outermost.
+    api.add_middleware(Observed, draining=lambda: app.draining)
     api.add_middleware(Gate, at_once=settings.concurrent_requests)
     api.add_middleware(RequestIds, requests=requests, limits=Limits(settings.requests_per_second, settings.request_burst))
     setattr(api, "openapi", lambda: schema.document(api))  # noqa: B010 FastAPI's documented way, which mypy does not like as an assignment

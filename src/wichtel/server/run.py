@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import signal
 import socket
 import threading
 import time
@@ -18,19 +20,47 @@ from wichtel.server.connection import Patient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from wichtel.app import App
     from wichtel.server.statistics import Requests
 
-#: Open event streams are cut off this long after a stop was asked for.
+#: A service beside its caller cuts off what it is answering this long after a stop was asked for.
 GRACE_SECONDS = 3
 
 
-def _server(app: App) -> tuple[uvicorn.Server, Requests]:
+class _Server(uvicorn.Server):
+    """A server that, asked to stop by SIGTERM, drains first: it goes on answering, and says by ``/readyz`` that it is to be asked no more.
+
+    SIGINT comes from a person at a terminal and is not drained for. A second signal ends the process at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._services = app
+        self._asked: tuple[int, float] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        if self._asked is not None:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        self._services.draining = True
+        drain = self._services.settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        self._asked = (sig, time.monotonic() + drain)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to stop now."""
+        if self._asked is not None and not self.should_exit and time.monotonic() >= self._asked[1]:
+            super().handle_exit(self._asked[0], None)
+        return await super().on_tick(counter)
+
+
+def _server(app: App, grace_seconds: float) -> tuple[uvicorn.Server, Requests]:
     api = create_app(app)
     config = uvicorn.Config(
         api,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(grace_seconds),
         log_config=None,
         access_log=logging.getLogger("uvicorn.access").isEnabledFor(logging.DEBUG),
         lifespan="off",
@@ -38,7 +68,7 @@ def _server(app: App) -> tuple[uvicorn.Server, Requests]:
         http=Patient,
         forwarded_allow_ips=app.settings.trusted_proxies,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app)
     api.state.stopping = lambda: server.should_exit
     return server, api.state.requests
 
@@ -62,14 +92,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: App, listening: socket.socket, *, ready: Callable[[], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM; then answer what is under way, for at most `Settings.stop_seconds`.
 
     Args:
         app: The services, started.
         listening: Where.
         ready: Called when requests are about to be answered.
     """
-    server, requests = _server(app)
+    server, requests = _server(app, app.settings.stop_seconds)
     if ready is not None:
         ready()
     with listening, requests.flushing(app.db):
@@ -85,7 +115,7 @@ class Background:
     """
 
     def __init__(self, app: App, where: Path | socket.socket) -> None:
-        self._server, self._requests = _server(app)
+        self._server, self._requests = _server(app, GRACE_SECONDS)
         self._db = app.db
         self._where = where
         self._thread = threading.Thread(target=self._run, name="wichtel-server", daemon=True)

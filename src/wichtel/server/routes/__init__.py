@@ -1,17 +1,22 @@
-"""One file per noun; all of it needs a token but `health`."""
+"""One file per noun; all of it needs a token but what `health` has for load balancers."""
 
 from wichtel.server.routes import (
+    audit,
     datasets,
     events,
     experiments,
+    health,
     intents,
     jobs,
     models,
+    principals,
     protocols,
     quota_groups,
     registrations,
     runs,
+    sessions,
     studies,
+    teams,
     tokens,
     usage,
 )
@@ -28,7 +33,12 @@ ROUTERS = (
     studies.router,
     events.router,
     quota_groups.router,
+    sessions.me,
+    teams.router,
+    principals.router,
     tokens.router,
+    audit.router,
+    health.system,
     jobs.router,
     usage.router,
 )
