@@ -33,8 +33,9 @@ watchers = sa.Table(
     sa.Index(None, "principal"),
 )
 
+# DBOS has a table `notifications` in the same database.
 notifications = sa.Table(
-    "notifications",
+    "outbox",
     metadata,
     # Written in the transaction that makes the event. The key is what makes it one for each event and channel.
     sa.Column("event", Key, primary_key=True),

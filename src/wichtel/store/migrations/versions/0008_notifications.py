@@ -35,7 +35,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_watchers_principal"), "watchers", ["principal"])
     op.create_table(
-        "notifications",
+        "outbox",
         sa.Column("event", KEY, nullable=False),
         sa.Column("channel", KEY, nullable=False),
         sa.Column("kind", KEY, nullable=False),
@@ -51,11 +51,11 @@ def upgrade() -> None:
         sa.Column("claimed", TIME, nullable=True),
         sa.Column("ended", TIME, nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("event", "channel", name=op.f("pk_notifications")),
+        sa.PrimaryKeyConstraint("event", "channel", name=op.f("pk_outbox")),
     )
-    op.create_index(op.f("ix_notifications_state_due"), "notifications", ["state", "due"])
-    op.create_index(op.f("ix_notifications_claim"), "notifications", ["claim"])
-    op.create_index(op.f("ix_notifications_channel"), "notifications", ["channel"])
-    op.create_index(op.f("ix_notifications_created_event_channel"), "notifications", ["created", "event", "channel"])
-    op.create_index(op.f("ix_notifications_owner_created_event_channel"), "notifications", ["owner", "created", "event", "channel"])
-    op.create_index(op.f("ix_notifications_experiment"), "notifications", ["experiment"])
+    op.create_index(op.f("ix_outbox_state_due"), "outbox", ["state", "due"])
+    op.create_index(op.f("ix_outbox_claim"), "outbox", ["claim"])
+    op.create_index(op.f("ix_outbox_channel"), "outbox", ["channel"])
+    op.create_index(op.f("ix_outbox_created_event_channel"), "outbox", ["created", "event", "channel"])
+    op.create_index(op.f("ix_outbox_owner_created_event_channel"), "outbox", ["owner", "created", "event", "channel"])
+    op.create_index(op.f("ix_outbox_experiment"), "outbox", ["experiment"])
