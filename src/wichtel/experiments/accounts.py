@@ -232,6 +232,7 @@ class Principals:
             # Logins of the same person at the same time follow each other.
             tx.exclusive(f"identity/{identity}")
             known = tx.principals.by_identity(identity)
+            email = email or (known.email if known is not None else None)
             if known is None:
                 try:
                     tx.principals.add(check_principal(name), team=team, role=role, email=email, identity=identity)

@@ -67,18 +67,23 @@ class Audit:
             )
         return Page(items=tuple(found), cursor=str(found[-1].number) if len(found) == limit else None)
 
-    def denied(self, who: str, action: str, subject: str, detail: dict[str, Any]) -> None:
-        """Note that `who` was not let; not more often than the limits above, so that nobody can flood the log."""
+    def denied(self, who: str, action: str, subject: str, detail: dict[str, Any], *, group: str | None = None) -> None:
+        """Note that `who` was not let; not more often than the limits above, so that nobody can flood the log.
+
+        Args:
+            group: Whose refusals are counted together; by default those of `who`.
+        """
+        group = group or who
         with self._lock:
             if time.monotonic() - self._minute >= _MINUTE:
                 self._minute, self._denied = time.monotonic(), {}
-            if self._denied.get(who, 0) >= MOST_DENIED or sum(self._denied.values()) >= MOST_DENIED_IN_ALL:
+            if self._denied.get(group, 0) >= MOST_DENIED or sum(self._denied.values()) >= MOST_DENIED_IN_ALL:
                 # Strangers come under many names, which must not fill the memory either.
-                key = who if len(self._left_out) < MOST_DENIED_IN_ALL else ""
+                key = group if len(self._left_out) < MOST_DENIED_IN_ALL else ""
                 self._left_out[key] = self._left_out.get(key, 0) + 1
                 return
-            self._denied[who] = self._denied.get(who, 0) + 1
-            more = self._left_out.pop(who, 0) + self._left_out.pop("", 0)
+            self._denied[group] = self._denied.get(group, 0) + 1
+            more = self._left_out.pop(group, 0) + self._left_out.pop("", 0)
         try:
             with self._db.transaction() as tx:
                 tx.audit.add(who, action, subject[:500], {**detail, **({"not_noted_before": more} if more else {})}, outcome="denied")

@@ -135,10 +135,14 @@ def install(api: FastAPI) -> None:
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
+    from wichtel.server import denials
+
     def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, WichtelError)
         if status_of(error) >= 500:
             log.error("request %s: %s %s failed", _id(request), request.method, request.url.path, exc_info=error)
+        if status_of(error) in (401, 403):
+            denials.note(request, error, status_of(error))
         return report(error, _id(request))
 
     def unfit(request: Request, error: Exception) -> Response:
