@@ -109,10 +109,15 @@ def test_an_experiment_from_registration_to_verdict(client: Client, model: str) 
     assert experiment.status is ExperimentStatus.SATISFIED, experiment.cause
     assert experiment.result is not None
     assert experiment.result.verdict.findings[0].constraint == intent.constraints[0]
-    assert client.experiments.search(registration=made.id, status=ExperimentStatus.SATISFIED, created_from=experiment.created) == [
-        experiment
+    mine = f"registration:{made.id}"
+    assert client.experiments.search(f"{mine} status:SATISFIED created>=today") == [experiment]
+    assert client.experiments.search(f"{mine} created<{experiment.created.isoformat()}") == []
+    assert list(client.experiments.each(mine, sort="-duration")) == [experiment]
+    assert client.experiments.rows(mine, ["id", "config.intent.name"]) == [
+        {"id": experiment.id, "config": {"intent": {"name": experiment.config.intent.name}}}
     ]
-    assert client.experiments.search(registration=made.id, created_before=experiment.created) == []
+    assert client.experiments.count(mine) == 1
+    assert [r.id for r in client.registrations.list(limit=1)] == [made.id]
     assert {s.state for s in client.experiments.steps(experiment.id)} == {"SUCCEEDED"}
     assert client.experiments.diff(experiment.id) == "", "it was trained again, unchanged"
     with pytest.raises(IllegalTransition):

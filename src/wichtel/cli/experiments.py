@@ -17,6 +17,10 @@ app = group("Experiments: what became of a protocol on a model.")
 @command(app, "list")
 def list_(
     here: Here,
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(help="Such as 'owner:ana model:ads* NOT status:SATISFIED delta.auc>0.002 created>-7d'; see the guide."),
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Who registered it.")] = None,
     model: Annotated[str | None, typer.Option(help="Part of the model's name.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Its name.")] = None,
@@ -29,28 +33,51 @@ def list_(
     since: Annotated[datetime | None, typer.Option(help="Registered then or later; UTC.")] = None,
     before: Annotated[datetime | None, typer.Option(help="Registered before; UTC.")] = None,
     text: Annotated[str | None, typer.Option(help="Part of the id, model, protocol, owner, intent or cause.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most that are shown.")] = 50,
+    sort: Annotated[str, typer.Option(help="A field of the query language; a minus before it for the largest first.")] = "-created",
+    limit: Annotated[int, typer.Option(min=0, help="Most that are shown; 0 for all.")] = 50,
+    fields: Annotated[str | None, typer.Option(help="Only these, such as id,status,result.verdict.reason.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, for spreadsheets.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Only how many there are; 10000 stands for so many or more.")] = False,
 ) -> None:
-    """Experiments that fit, the newest first."""
+    """Experiments that fit a query, and every option, the newest first."""
     from wichtel.cli.choices import one_of
     from wichtel.cli.follow import SUMMARY, summary
-    from wichtel.domain import ExperimentState, ExperimentStatus
+    from wichtel.cli.tables import CSV_FIELDS, csv_text, value_at
+    from wichtel.domain import ExperimentState, ExperimentStatus, parse_query
+    from wichtel.domain.query import Pattern, Word, all_of, compares, contains, equals
 
-    with here.client() as client:
-        found = client.experiments.search(
-            owner=owner,
-            model=model,
-            protocol=protocol,
-            status=one_of(ExperimentStatus, status, "--status"),
-            state=one_of(ExperimentState, state, "--state"),
-            intent=intent,
-            registration=registration,
-            created_from=since and since.replace(tzinfo=UTC),
-            created_before=before and before.replace(tzinfo=UTC),
-            text=text,
-            limit=limit,
+    names = {
+        "owner": owner,
+        "protocol": protocol,
+        "intent": intent,
+        "registration": registration,
+        "status": one_of(ExperimentStatus, status, "--status"),
+        "state": one_of(ExperimentState, state, "--state"),
+    }
+    wanted = str(
+        all_of(
+            parse_query(" ".join(query or ())),
+            *(equals(name, value) for name, value in names.items() if value is not None),
+            contains("model", model) if model else None,
+            compares("created", ">=", since.replace(tzinfo=UTC)) if since else None,
+            compares("created", "<", before.replace(tzinfo=UTC)) if before else None,
+            Word(Pattern((text,))) if text else None,
         )
-    here.out.table(found, SUMMARY, map(summary, found))
+    )
+    chosen = [name.strip() for name in fields.split(",")] if fields else list(CSV_FIELDS) if csv else []
+    with here.client() as client:
+        if count:
+            total = client.experiments.count(wanted)
+            here.out.fields({"count": total}, [("experiments", total)])
+        elif not chosen:
+            found = client.experiments.search(wanted, sort=sort, limit=limit or None)
+            here.out.table(found, SUMMARY, map(summary, found))
+        else:
+            rows = client.experiments.rows(wanted, chosen, sort=sort, limit=limit or None)
+            if csv:
+                here.out.text(csv_text(rows, chosen), experiments=rows)
+            else:
+                here.out.table(rows, chosen, ([value_at(row, name) for name in chosen] for row in rows))
 
 
 @command(app, "show")

@@ -12,6 +12,22 @@ from wichtel.cli.run import FOLLOW, show_results
 app = group("Registrations: models × protocols, as somebody asked for them.")
 
 
+@command(app, "list")
+def list_(
+    here: Here,
+    owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most that are shown.")] = 50,
+) -> None:
+    """Registrations, the newest first."""
+    with here.client() as client:
+        found = client.registrations.list(owner=owner, limit=limit)
+    here.out.table(
+        found,
+        ["registration", "owner", "models", "protocols", "experiments", "created", "canceled"],
+        ((r.id, r.owner, r.models, r.protocols, len(r.experiments), r.created, r.canceled) for r in found),
+    )
+
+
 @command(app, "show")
 def show(here: Here, registration: str, follow: Annotated[bool, FOLLOW] = False) -> None:
     """The experiments of a registration; with --follow, once all have finished."""
@@ -24,7 +40,7 @@ def show(here: Here, registration: str, follow: Annotated[bool, FOLLOW] = False)
             found = follow_(here, client, r.experiments)
             show_results(here, found)
             raise typer.Exit(exit_code(found))
-        found = client.experiments.search(registration=r.id, limit=None)
+        found = client.experiments.search(f"registration:{r.id}", limit=None)
     here.out.table({"registration": r, "experiments": found}, SUMMARY, map(summary, found))
 
 

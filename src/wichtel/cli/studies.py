@@ -28,21 +28,29 @@ TRACKER = typer.Option("--tracker", help="As in `wichtel tune`; may be given aga
 
 
 @command(app, "list")
-def list_(here: Here) -> None:
-    """All studies, the newest first: those kept here, and those of the service if there is one."""
-    from wichtel.domain import NotFound
+def list_(
+    here: Here,
+    state: Annotated[str | None, typer.Option(help="PENDING, RUNNING, FINISHED, FAILED, CANCELED.")] = None,
+    name: Annotated[str | None, typer.Option(help="Part of the study's name.")] = None,
+) -> None:
+    """Studies, the newest first: those kept here, and those of the service if there is one."""
+    from wichtel.cli.choices import one_of
+    from wichtel.domain import NotFound, StudyState
     from wichtel.store import codec
     from wichtel.tuning.results.kept import kept_studies, kept_study
 
+    wanted = one_of(StudyState, state, "--state")
     found: list[tuple[str, Study, int]] = []
-    for name in kept_studies() if here.url is None else ():
+    for one in kept_studies() if here.url is None else ():
         # One that is just being made has no row yet.
         with suppress(NotFound):
-            kept = kept_study(name)
+            kept = kept_study(one)
+            if wanted not in (None, kept.study.state) or (name or "").lower() not in kept.study.spec.name.lower():
+                continue
             found.append(("here" if kept.process is None else f"here, process {kept.process}", kept.study, kept.trials))
     with _service(here) as client:
         if client is not None:
-            found += [("service", s, s.spec.trials) for s in client.studies.list()]
+            found += [("service", s, s.spec.trials) for s in client.studies.list(state=wanted, name=name)]
     found.sort(key=lambda row: row[1].created, reverse=True)
     here.out.table(
         [{"where": where.partition(",")[0], **codec.to_plain(s)} for where, s, _ in found],

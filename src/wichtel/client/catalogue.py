@@ -46,9 +46,9 @@ class Datasets:
         """
         return self._connection.get(Dataset, f"/v1/datasets/{quote(name)}")
 
-    def list(self) -> list[Dataset]:
+    def list(self) -> builtins.list[Dataset]:
         """All of them, by name."""
-        return self._connection.all(Dataset, "/v1/datasets")
+        return self._connection.pages(Dataset, "/v1/datasets", None)
 
 
 class Intents:

@@ -36,6 +36,10 @@ _TIMEOUT = httpx2.Timeout(10.0, read=600.0)
 _STREAM_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
 
 
+#: Most items of a page.
+_MOST = 1000
+
+
 class NoService(SystemFault):
     """Nothing answers at the service's address."""
 
@@ -123,17 +127,22 @@ class Connection:
         """GET one `kind`."""
         return codec.read(self.call("GET", path, query=query).content, kind)
 
-    def pages(self, kind: Any, path: str, limit: int | None, **query: Any) -> list[Any]:
-        """GET a list of `kind`, page after page, up to `limit` of them; None for all."""
-        found: list[Any] = []
+    def each(self, kind: Any, path: str, limit: int | None = None, **query: Any) -> Iterator[Any]:
+        """GET a list of `kind`, a page whenever one is needed, up to `limit` of them; None for all."""
         cursor: str | None = None
-        size = 1000 if limit is None else min(limit, 1000)
-        while True:
-            page = self.get(Page[kind], path, **query, limit=size, cursor=cursor)
-            found.extend(page.items)
+        left = _MOST if limit is None else limit
+        while left > 0:
+            page = self.get(Page[kind], path, **query, limit=min(left, _MOST), cursor=cursor)
+            yield from page.items[:left]
             cursor = page.cursor
-            if cursor is None or (limit is not None and len(found) >= limit):
-                return found[:limit]
+            if cursor is None:
+                return
+            if limit is not None:
+                left -= len(page.items)
+
+    def pages(self, kind: Any, path: str, limit: int | None, **query: Any) -> list[Any]:
+        """The same, all of them."""
+        return list(self.each(kind, path, limit, **query))
 
     def all(self, kind: type[T], path: str, **query: Any) -> list[T]:
         """GET a list of `kind` that comes in one piece."""

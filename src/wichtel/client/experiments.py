@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -31,12 +30,12 @@ class Registrations:
         """Make a registration; `Client.register` puts the request together."""
         return codec.read(self._connection.call("POST", "/v1/registrations", body=dict(request)).content, Registration)
 
-    def preview(self, request: Mapping[str, Any]) -> list[Experiment]:
+    def preview(self, request: Mapping[str, Any]) -> builtins.list[Experiment]:
         """The experiments that a registration would make; nothing is stored."""
         from wichtel.store import Page
 
         answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request))
-        return list(codec.read(answer.content, Page[Experiment]).items)
+        return [*codec.read(answer.content, Page[Experiment]).items]
 
     def get(self, identity: str) -> Registration:
         """One registration.
@@ -45,6 +44,10 @@ class Registrations:
             NotFound: there is none.
         """
         return self._connection.get(Registration, f"/v1/registrations/{quote(identity)}")
+
+    def list(self, *, owner: str | None = None, limit: int | None = 100) -> builtins.list[Registration]:
+        """The newest first: all, or an owner's; at most `limit`, None for all."""
+        return self._connection.pages(Registration, "/v1/registrations", limit, owner=owner)
 
     def cancel(self, identity: str) -> Registration:
         """Cancel all its experiments that are not finished.
@@ -70,54 +73,34 @@ class Experiments:
         """
         return self._connection.get(Experiment, f"/v1/experiments/{quote(identity)}")
 
-    def search(
-        self,
-        *,
-        owner: str | None = None,
-        model: str | None = None,
-        protocol: str | None = None,
-        status: ExperimentStatus | None = None,
-        state: ExperimentState | None = None,
-        intent: str | None = None,
-        registration: str | None = None,
-        quota_group: str | None = None,
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
-        text: str | None = None,
-        limit: int | None = 50,
-    ) -> list[Experiment]:
-        """Experiments that fit everything that is given, the newest first; at most `limit` of them.
+    def search(self, query: str = "", *, sort: str = "-created", limit: int | None = 50) -> list[Experiment]:
+        """Experiments that fit `query`, such as ``owner:ana model:ads* -status:SATISFIED delta.auc>0.002 created>-7d``.
 
         Args:
-            owner: Who registered them.
-            model: Part of the model's name.
-            protocol: Its name.
-            status: Of finished ones.
-            state: Where they stand.
-            intent: Its name.
-            registration: Its id.
-            quota_group: The team whose share they take.
-            created_from: Aware; included.
-            created_before: Aware; excluded.
-            text: Part of the id, model, protocol, owner, intent or cause.
-            limit: None for all.
+            query: In the query language of the guide; empty for all.
+            sort: A field of it; with a minus before it the largest first. Those without a value come last.
+            limit: Most that are returned; None for all.
+
+        Raises:
+            InvalidInput: `query` or `sort` says nothing.
         """
-        return self._connection.pages(
-            Experiment,
-            "/v1/experiments",
-            limit,
-            owner=owner,
-            model=model,
-            protocol=protocol,
-            status=status,
-            state=state,
-            intent=intent,
-            registration=registration,
-            quota_group=quota_group,
-            created_from=created_from,
-            created_before=created_before,
-            text=text,
-        )
+        return list(self.each(query, sort=sort, limit=limit))
+
+    def each(self, query: str = "", *, sort: str = "-created", limit: int | None = None) -> Iterator[Experiment]:
+        """The same, one by one: a page is asked for when it is needed."""
+        return self._connection.each(Experiment, "/v1/experiments", limit, query=query, sort=sort)
+
+    def rows(self, query: str, fields: Sequence[str], *, sort: str = "-created", limit: int | None = 50) -> builtins.list[dict[str, Any]]:
+        """As `search`, but only these fields of each, such as ``id``, ``result.verdict.reason``."""
+        wanted = ",".join(fields)
+        return self._connection.pages(dict[str, Any], "/v1/experiments", limit, query=query, sort=sort, fields=wanted)
+
+    def count(self, query: str = "") -> int:
+        """How many fit `query`; 10000 stands for so many or more."""
+        from wichtel.store import Page
+
+        page = self._connection.get(Page[dict[str, Any]], "/v1/experiments", query=query, count=True, limit=1, fields="id")
+        return page.total or 0
 
     def steps(self, identity: str) -> builtins.list[StepStatus]:
         """The steps of its workflow and how far each is; empty before it starts."""

@@ -52,7 +52,7 @@ class Models:
 
     def versions(self, name: str) -> builtins.list[ModelVersion]:
         """Its versions, candidates of experiments among them, oldest first."""
-        return self._connection.all(ModelVersion, "/v1/versions", model=name)
+        return self._connection.pages(ModelVersion, "/v1/versions", None, model=name)
 
     def version(self, identity: str) -> ModelVersion:
         """One version.

@@ -6,7 +6,7 @@ import builtins
 from urllib.parse import quote
 
 from wichtel.client.connection import Connection
-from wichtel.domain import Measurement, Run, RunState, Study, StudySpec, Trial
+from wichtel.domain import Measurement, Run, RunState, Study, StudySpec, StudyState, Trial
 from wichtel.store import codec
 
 
@@ -39,7 +39,7 @@ class Runs:
 
     def measurements(self, identity: str) -> builtins.list[Measurement]:
         """What it reported, by step."""
-        return self._connection.all(Measurement, "/v1/measurements", run=identity)
+        return self._connection.pages(Measurement, "/v1/measurements", None, run=identity)
 
     def log(self, identity: str) -> str:
         """What it printed."""
@@ -69,13 +69,13 @@ class Studies:
         """
         return self._connection.get(Study, f"/v1/studies/{quote(identity)}")
 
-    def list(self) -> builtins.list[Study]:
-        """All of them, the newest first."""
-        return self._connection.all(Study, "/v1/studies")
+    def list(self, *, state: StudyState | None = None, name: str | None = None, limit: int | None = None) -> builtins.list[Study]:
+        """Studies, the newest first: in a state, or with `name` in theirs; at most `limit`."""
+        return self._connection.pages(Study, "/v1/studies", limit, state=state, name=name)
 
     def trials(self, identity: str) -> builtins.list[Trial]:
         """Its trials, by number."""
-        return self._connection.all(Trial, "/v1/trials", study=identity)
+        return self._connection.pages(Trial, "/v1/trials", None, study=identity)
 
     def cancel(self, identity: str) -> Study:
         """End it now, with its runs.

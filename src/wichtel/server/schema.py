@@ -134,13 +134,18 @@ def document(api: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of `api`, made once."""
     from fastapi.openapi.utils import get_openapi
 
+    from wichtel.server import answers
     from wichtel.server.problems import MEDIA_TYPE, Problem
+    from wichtel.server.routes import ROUTERS
 
     if api.openapi_schema is None:
         problem = {"description": "What went wrong, and what to do", "content": {MEDIA_TYPE: {"schema": reference(Problem)}}}
         made = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         for path, methods in made["paths"].items():
-            for operation in methods.values():
+            for method, operation in methods.items():
+                if method != "get" or "application/json" not in operation["responses"].get("200", {}).get("content", {}):
+                    # Every route has it, but only answers with fields can do with fewer.
+                    operation["parameters"] = [p for p in operation.get("parameters", ()) if p["name"] != "fields"]
                 # FastAPI adds its own idea of a refused parameter.
                 operation["responses"].pop("422", None)
                 if path.startswith("/v1/"):
@@ -153,6 +158,7 @@ def document(api: FastAPI) -> dict[str, Any]:
         # Whoever submits a study need not think up an id.
         components["StudySpec"]["required"].remove("id")
         schemas.update(_widen(components) | {"Number": _NUMBER})
+        answers.describe(made, [route for router in ROUTERS for route in router.routes], reference(Problem))
         api.openapi_schema = made
     return api.openapi_schema
 

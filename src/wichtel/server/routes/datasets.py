@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Dataset
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, lengthy, remember
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import json_body, reply, returns
 from wichtel.store import Page
 
 router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=Route)
@@ -35,9 +35,9 @@ def add(app: Services, caller: Caller, request: Annotated[AddDataset, Depends(js
 
 
 @router.get("", **returns(Page[Dataset]))
-def list_(app: Services) -> Response:
-    """All datasets, by name."""
-    return reply(everything(app.datasets.list()))
+def list_(app: Services, limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: str | None = None) -> Response:
+    """Datasets by name."""
+    return reply(app.datasets.list(limit, cursor))
 
 
 @router.get("/{name:path}", **returns(Dataset))

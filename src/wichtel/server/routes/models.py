@@ -11,7 +11,7 @@ from starlette.responses import Response
 from wichtel.domain import Model, ModelVersion
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, check_conditions, conditional, lengthy, remember
-from wichtel.server.wire import ARCHIVE_BYTES, everything, json_body, page, raw_body, reply, returns, text
+from wichtel.server.wire import ARCHIVE_BYTES, json_body, page, raw_body, reply, returns, text
 from wichtel.store import Page
 
 router = APIRouter(tags=["models"], route_class=Route)
@@ -66,9 +66,14 @@ def get(app: Services, name: str) -> Response:
 
 
 @router.get("/versions", **returns(Page[ModelVersion]))
-def versions(app: Services, model: str) -> Response:
-    """The versions of a model, candidates among them."""
-    return reply(everything(app.models.versions(model)))
+def versions(
+    app: Services,
+    model: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> Response:
+    """The versions of a model, candidates among them, oldest first."""
+    return reply(app.models.versions(model, limit, cursor))
 
 
 @router.get("/versions/{version}", **returns(ModelVersion))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Experiment, Registration
@@ -30,6 +30,17 @@ def register(app: Services, caller: Caller, request: Request) -> Response:
 def preview(app: Services, caller: Caller, request: Request) -> Response:
     """The experiments that a registration would make, with their complete configurations; nothing is stored."""
     return reply(everything(app.experiments.preview(request, caller)))
+
+
+@router.get("", **returns(Page[Registration]))
+def list_(
+    app: Services,
+    owner: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> Response:
+    """Registrations, the newest first: all, or an owner's."""
+    return reply(app.experiments.registrations(owner, limit, cursor))
 
 
 @router.get("/{registration}", **returns(Registration))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from wichtel.domain import Measurement, Run, RunState
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
-from wichtel.server.wire import everything, page, reply, returns, text
+from wichtel.server.wire import page, reply, returns, text
 from wichtel.store import Page
 
 router = APIRouter(tags=["runs"], route_class=Route)
@@ -41,9 +41,14 @@ def get(app: Services, run: str) -> Response:
 
 
 @router.get("/measurements", **returns(Page[Measurement]))
-def measurements(app: Services, run: str) -> Response:
-    """What a run reported, in order."""
-    return reply(everything(app.runs.measurements(run)))
+def measurements(
+    app: Services,
+    run: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: str | None = None,
+) -> Response:
+    """What a run reported, in the order of steps."""
+    return reply(app.runs.measurements(run, limit, cursor))
 
 
 @router.get("/logs", **returns(None, media_type="text/plain"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
-from wichtel.domain import InvalidInput, Study, StudySpec, Trial
+from wichtel.domain import InvalidInput, Study, StudySpec, StudyState, Trial
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
-from wichtel.server.wire import everything, json_body, read_as, reply, returns
+from wichtel.server.wire import json_body, read_as, reply, returns
 from wichtel.store import Page
 from wichtel.tuning.function import NAMED
 
@@ -34,9 +34,15 @@ def add(app: Services, caller: Caller, request: Annotated[dict[str, Any], Depend
 
 
 @router.get("/studies", **returns(Page[Study]))
-def list_(app: Services) -> Response:
-    """All studies."""
-    return reply(everything(app.studies.list()))
+def list_(
+    app: Services,
+    state: StudyState | None = None,
+    name: Annotated[str | None, Query(description="Part of the study's name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> Response:
+    """Studies, the newest first: in a state, or with `name` in theirs."""
+    return reply(app.studies.list(state, name, limit, cursor))
 
 
 @router.post("/studies/{study:path}:cancel", **returns(Study))
@@ -52,6 +58,11 @@ def get(app: Services, study: str) -> Response:
 
 
 @router.get("/trials", **returns(Page[Trial]))
-def trials(app: Services, study: str) -> Response:
+def trials(
+    app: Services,
+    study: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: str | None = None,
+) -> Response:
     """The trials of a study, by number."""
-    return reply(everything(app.studies.trials(study)))
+    return reply(app.studies.trials(study, limit, cursor))
