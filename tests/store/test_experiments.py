@@ -102,10 +102,12 @@ def test_what_the_scheduler_asks(database, add):
     with database.transaction() as tx:
         tx.experiments.start("d")
         tx.quota_groups.lock_all()
-        assert tx.experiments.groups_waiting() == ["x", "y"]
-        assert tx.experiments.in_progress_counts() == {"z": 1}
-        assert tx.experiments.oldest_enqueued("x").id == "b"
-        assert tx.experiments.oldest_enqueued("z") is None
+        assert tx.queue.groups() == ["x", "y"]
+        assert {group: n for (group, _, _), n in tx.queue.in_progress().items()} == {"z": 1}
+        assert [place.id for place in tx.queue.next_of("x", 5)] == ["b", "a"]
+        assert tx.queue.next_of("z", 5) == []
+        assert tx.queue.lines()["x"].waiting == 2
+        assert tx.experiments.start_many(["a", "d", "c", "none"]) == {"a": 1, "c": 1}
 
 
 def test_pages_cover_all_once_also_when_times_are_equal_and_more_come_in(database, add):

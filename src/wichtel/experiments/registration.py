@@ -74,10 +74,12 @@ def expand(
         InvalidInput: parameters, intent or overrides that do not fit a model; it says which.
     """
     intents = {(i.name, i.models): i for i in tx.intents.list()}
+    models = tx.models.many(request.models)
+    heads = tx.versions.many({model.head for model in models.values()})
     experiments = []
     for name in request.models:
-        model = tx.models.get(name)
-        version = tx.versions.get(model.head)
+        model = models[name]
+        version = heads[model.head]
         for index, wanted in enumerate(request.protocols):
             protocol = get_protocol(wanted.protocol)
             try:

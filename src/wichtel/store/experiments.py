@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -45,7 +44,8 @@ class Experiments(Repository):
             for e in added
         ]
         if self.insert(experiments, rows) != len(rows):
-            raise AlreadyExists(f"there is an experiment {added[0].id!r} already." if len(added) == 1 else "there are some of them already.")
+            which = f"an experiment {added[0].id!r}" if len(added) == 1 else "one of these experiments"
+            raise AlreadyExists(f"there is {which} already.")
         for e in added:
             self._event("added", e.id, model=e.model, protocol=e.protocol, owner=e.owner)
 
