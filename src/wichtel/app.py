@@ -26,6 +26,7 @@ from wichtel.experiments import (
     Audit,
     Datasets,
     Experiments,
+    Exports,
     Handover,
     Intents,
     Jobs,
@@ -36,6 +37,7 @@ from wichtel.experiments import (
     Protocols,
     Runs,
     Sessions,
+    Statistics,
     Studies,
     Teams,
     Usage,
@@ -43,11 +45,14 @@ from wichtel.experiments import (
 from wichtel.experiments.ending import end
 from wichtel.experiments.health import Health
 from wichtel.experiments.ids import new_id
+from wichtel.experiments.notifications import Channels, Deliverer, MailServer, NotifierSettings, notifiers
+from wichtel.experiments.triage import Triage
 from wichtel.experiments.usage import forget_requests
 from wichtel.fleet import Controller, FleetSettings, LocalEngine
+from wichtel.housekeeping import housekeeping
 from wichtel.protocols import Services, protocols
 from wichtel.settings import ROLES, Settings, make_home
-from wichtel.store import Artifacts, Database
+from wichtel.store import Artifacts, Database, Files
 from wichtel.traces import trace
 from wichtel.tuning import StudyHost
 from wichtel.workflows import Heartbeat, Workflows
@@ -111,6 +116,8 @@ class App:
             baseline_max_age_days=settings.baseline_max_age_days,
         )
         self.handover = Handover(self.db, self.artifacts)
+        self.quotas = Quotas(self.db, self.workflows, default_share=settings.default_quota)
+        self.waits = Waits(self.db, default_share=settings.default_quota)
         self.models = Models(self.db, self.artifacts)
         self.datasets = Datasets(self.db, self.artifacts)
         self.intents = Intents(self.db)
@@ -119,7 +126,19 @@ class App:
         self.studies = Studies(self.db)
         self.health = Health(self.db, silent_after_seconds=settings.replica_lost_seconds)
         self.usage = Usage(self.db)
-        jobs: list[PeriodicJob] = [forget_requests(self.db)]
+        mail = None
+        if settings.smtp_url is not None:
+            mail = MailServer(url=settings.smtp_url.get_secret_value(), sender=settings.smtp_from)
+            mail.check()
+        kinds = notifiers(NotifierSettings(url=settings.url, mail=mail, private_addresses=settings.notify_private_addresses))
+        self.channels = Channels(self.db, kinds)
+        self.triage = Triage(self.db)
+        deliverer = Deliverer(self.db, kinds, digest_seconds=settings.digest_seconds)
+        files = Files(settings.export_url)
+        self.exports = Exports(self.db, files)
+        self.statistics = Statistics(self.exports)
+        jobs: list[PeriodicJob] = [forget_requests(self.db), *housekeeping(settings, self.db, self.artifacts, self.workflows, files)]
+        jobs.append(PeriodicJob(name="notifications", every_seconds=settings.notify_seconds, run=deliverer.run))
         self.jobs = Jobs(self.db, jobs, self.replica)
 
     def start(self, roles: Collection[str] | None = None) -> Self:
@@ -154,8 +173,8 @@ class App:
             self._study_host.start()
         if "orchestrator" in roles:
             self.workflows.start(self._ordered_roles())
-            self.jobs.start()
-        elif not self.db.is_sqlite:
+        self.jobs.start(roles)
+        if "orchestrator" not in roles and not self.db.is_sqlite:
             # Whoever carries out workflows says so by itself; the embedded service is one process, of which nobody else need know.
             self._heartbeat = Heartbeat(
                 self.db,
@@ -183,8 +202,7 @@ class App:
             part.result()
 
     def _stop_orchestrator(self) -> None:
-        if "orchestrator" in self._roles:
-            self.jobs.stop()
+        self.jobs.stop()
         # Also of one that only enqueues: it has connections.
         self.workflows.stop()
         if self._heartbeat is not None:

@@ -26,6 +26,7 @@ LogFormat = Literal["text", "json"]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 def _cpus() -> int:
@@ -123,6 +124,43 @@ class Settings(BaseSettings):
     expire_days: Days = Field(30.0, description="An experiment that is not finished by then ends as DEADLINE_EXCEEDED.")
     baseline_max_age_days: Days = Field(30.0, description="A baseline that was trained longer ago is trained again.")
     bootstrap_resamples: int = Field(1000, ge=100, description="Resamples behind each confidence interval.")
+
+    # What is done again and again, and how long things are kept.
+    clean_seconds: Seconds = Field(600.0, description="The cleaner looks for workflows and runs of no living experiment this often.")
+    clean_grace_seconds: Seconds = Field(600.0, description="What began or ended less than this ago is left alone by the cleaner.")
+    export_at: TimeOfDay = Field("02:00", description="Time of day, UTC, at which finished experiments are exported.")
+    export_url: str = Field(
+        default_factory=lambda data: str(data["home"] / "exports"),
+        description="Folder or any fsspec URL that exports are written to; all replicas need the same.",
+    )
+    garbage_at: TimeOfDay = Field("03:00", description="Time of day, UTC, at which garbage is collected.")
+    artifact_grace_days: float = Field(
+        1.0, ge=0.01, allow_inf_nan=False, description="What nothing refers to is deleted if it was stored longer ago."
+    )
+    keep_trial_models_days: Days = Field(
+        30.0, description="Files of trials, but for a study's best, and weights of experiments without a verdict are kept so long."
+    )
+    keep_candidates_days: Days = Field(
+        90.0, description="Weights and predictions of UNSATISFIED candidates are kept so long; those of SATISFIED ones for ever."
+    )
+    keep_baselines_days: Days = Field(90.0, description="Weights and predictions of baselines are kept so long.")
+    keep_events_days: Days = Field(90.0, description="Events are kept so long.")
+    keep_measurements_days: Days = Field(180.0, description="Learning curves are kept so long after their run.")
+    keep_audit_days: Days = Field(730.0, description="The audit log is kept so long.")
+    keep_workflows_days: Days = Field(30.0, description="Steps of ended workflows are kept so long.")
+    keep_logs_days: Days = Field(30.0, description="Logs of runs are kept so long, on their machine.")
+    keep_checkpoints_days: Days = Field(7.0, description="Checkpoints that other trials may begin with are kept so long after their study.")
+
+    # Notifications.
+    smtp_url: SecretStr | None = Field(
+        None, description="Mail server, smtp://user:password@host:587 or smtps://…; without one no mail is sent."
+    )
+    smtp_from: str = Field("wichtel@localhost", description="Address that mail comes from.")
+    digest_seconds: Seconds = Field(3600.0, description="What a mail tells of a registration waits at most so long for the rest of it.")
+    notify_seconds: Seconds = Field(5.0, description="Notifications are looked for this often.")
+    notify_private_addresses: bool = Field(
+        False, description="Whether webhooks may lead to loopback, private and link-local addresses, and without encryption."
+    )
 
     # Replicas.
     replica_heartbeat_seconds: Seconds = Field(2.0, description="A replica of the service says that it lives this often.")
@@ -268,5 +306,5 @@ def _refusal(error: ValidationError, origins: Mapping[str, str]) -> InvalidInput
     origin = origins.get(name, "default")
     where = {"flag": "--" + name.replace("_", "-"), "environment": "WICHTEL_" + name.upper()}.get(origin, f"{origin}: {name}")
     message = problem["msg"].removeprefix("Value error, ")
-    given = "" if name == "token" else f"{problem['input']!r} does not do: "
+    given = "" if name in ("token", "smtp_url") else f"{problem['input']!r} does not do: "
     return InvalidInput(f"{given}{message}.", where=where, hint=Settings.model_fields[name].description)

@@ -33,6 +33,7 @@ def end(
         return False
     if failure is not None:
         failures.note(tx, failure, identity)
+    tx.outbox.add(tx.experiments.get(identity))
     if status not in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED):
         workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
     enqueue_schedule(workflows, tx, f"finished/{identity}")

@@ -88,6 +88,11 @@ RULES: dict[str, Rule] = {
     "add_study": _team("spend the share", Scope.EXPERIMENTS),
     "cancel_study": _team("cancel the study", Scope.EXPERIMENTS),
     "cancel_run": _team("cancel the run", Scope.EXPERIMENTS, owner=Role.EDITOR),
+    # Who is told.
+    "change_channel": _team("change the channels", Scope.EXPERIMENTS, owner=Role.VIEWER),
+    "watch": _anywhere("watch it", Scope.EXPERIMENTS, Role.VIEWER),
+    "see_notifications": _service("see the channels and notifications of others"),
+    "resolve_case": _service("resolve cases"),
     # The service itself.
     "put_quota_group": _service("change quota groups"),
     "see_jobs": _service("see the jobs"),

@@ -21,8 +21,8 @@ from wichtel.store.tables import experiments, notifications
 
 _COLUMNS = tuple(notifications.c[field.name] for field in fields(Notification))
 _WAITING, _SENDING = NotificationState.WAITING, NotificationState.SENDING
-#: Most messages that one look finds.
-_MOST = 200
+#: Most that one look finds: channels, events of each, and registrations whose events go together.
+_CHANNELS, _EVENTS, _GROUPS = 100, 50, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +65,39 @@ class Outbox(Repository):
         ]
         return self.insert(notifications, rows)
 
-    def ready(self, digested: Collection[str], wait: timedelta) -> builtins.list[Parcel]:
-        """What is to be sent now.
+    def ready(self, digested: Collection[str], wait: timedelta, *, without: Collection[str] = ()) -> builtins.list[Parcel]:
+        """What is to be sent now, some of it for each channel.
 
         Args:
             digested: The kinds of channels whose notifications of a registration go together, once all its experiments have finished.
             wait: Or once the first has waited so long.
+            without: Channels that are passed over.
         """
         table = notifications.c
-        due = sa.and_(table.state == _WAITING, table.due <= self.now)
-        alone = sa.select(table.channel, table.event).where(due, table.kind.not_in(digested)).order_by(table.due).limit(_MOST)
-        found = [Parcel(row.channel, event=row.event) for row in self.connection.execute(alone)]
+        due = sa.and_(table.state == _WAITING, table.due <= self.now, table.channel.not_in(without))
+        alone = sa.and_(due, table.kind.not_in(digested))
+        waiting = sa.select(table.channel).where(alone).group_by(table.channel).order_by(sa.func.min(table.due)).limit(_CHANNELS)
+        found: builtins.list[Parcel] = []
+        for channel in self.connection.execute(waiting).scalars().all():
+            events = sa.select(table.event).where(alone, table.channel == channel).order_by(table.due, table.event).limit(_EVENTS)
+            found += [Parcel(channel, event=event) for event in self.connection.execute(events).scalars()]
         together = (
             sa.select(table.channel, table.registration, sa.func.max(table.attempts), sa.func.min(table.created))
             .where(due, table.kind.in_(digested))
             .group_by(table.channel, table.registration)
             .order_by(sa.func.min(table.due))
-            .limit(10 * _MOST)
+            .limit(_GROUPS)
         )
         groups = list(self.connection.execute(together))
-        unfinished = self._unfinished({row.registration for row in groups})
+        unfinished = self.unfinished({row.registration for row in groups})
         for channel, registration, attempts, first in groups:
             # One that was tried already does not wait for more.
             if attempts or first <= self.now - wait or registration not in unfinished:
                 found.append(Parcel(channel, registration=registration))
-        return found[: 2 * _MOST]
+        return found
 
-    def _unfinished(self, registrations: Collection[str]) -> set[str]:
+    def unfinished(self, registrations: Collection[str]) -> set[str]:
+        """Those of `registrations` that have an experiment that has not finished."""
         wanted = sorted(registrations)
         if not wanted:
             return set()
