@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from wichtel.domain import TooManyRequests
+from wichtel.domain.doing import note
 from wichtel.server.authentication import Caller
 from wichtel.server.exchange import current
 
@@ -133,4 +134,5 @@ async def admitted(principal: Caller) -> None:
     """A dependency of everything that needs a token: note who asks, and count."""
     exchange = current()
     exchange.principal = principal.name
+    note(principal=principal.name)
     exchange.answer_headers |= exchange.limits.admit(principal.name)
