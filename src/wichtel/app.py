@@ -24,6 +24,7 @@ from wichtel.domain import ExperimentResult, ExperimentStatus, InvalidInput, Mea
 from wichtel.experiments import (
     Access,
     Audit,
+    Comparisons,
     Datasets,
     Experiments,
     Exports,
@@ -35,12 +36,14 @@ from wichtel.experiments import (
     PeriodicJob,
     Principals,
     Protocols,
+    Quotas,
     Runs,
     Sessions,
     Statistics,
     Studies,
     Teams,
     Usage,
+    Waits,
 )
 from wichtel.experiments.ending import end
 from wichtel.experiments.health import Health
@@ -115,6 +118,7 @@ class App:
             expire_days=settings.expire_days,
             baseline_max_age_days=settings.baseline_max_age_days,
         )
+        self.comparisons = Comparisons(self.db)
         self.handover = Handover(self.db, self.artifacts)
         self.quotas = Quotas(self.db, self.workflows, default_share=settings.default_quota)
         self.waits = Waits(self.db, default_share=settings.default_quota)

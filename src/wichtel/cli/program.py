@@ -10,16 +10,20 @@ import typer
 
 from wichtel.cli import (
     bench_searchers,
+    channels,
+    compare,
     config,
     datasets,
     db,
     events,
     experiments,
+    export_candidate,
     health,
     intents,
     jobs,
     models,
     protocols,
+    queue,
     quotas,
     register,
     registrations,
@@ -28,8 +32,10 @@ from wichtel.cli import (
     serve,
     studies,
     tokens,
+    triage,
     tune,
     usage,
+    watch,
 )
 from wichtel.cli.command import HOME, JSON, LOCAL, TOKEN, URL, group
 from wichtel.domain import NotFound, NotPermitted, SystemFault, UserError, WichtelError
@@ -44,7 +50,7 @@ app = group(
     epilog=EXIT_CODES,
 )
 
-for module in (run, register, tune, bench_searchers, serve):
+for module in (run, register, tune, bench_searchers, serve, compare):
     module.add_to(app)
 for name, noun in (
     ("models", models.app),
@@ -57,6 +63,10 @@ for name, noun in (
     ("studies", studies.app),
     ("quotas", quotas.app),
     ("tokens", tokens.app),
+    ("channels", channels.app),
+    ("watch", watch.app),
+    ("notifications", channels.notifications),
+    ("triage", triage.app),
     ("jobs", jobs.app),
     ("usage", usage.app),
     ("db", db.app),
@@ -64,7 +74,9 @@ for name, noun in (
 ):
     app.add_typer(noun, name=name)
 events.add_to(app)
+export_candidate.add_to(experiments.app)
 health.add_to(app)
+queue.add_to(app)
 config.add_to(app)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from wichtel.client.connection import Connection, NoService
-from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, Registration
+from wichtel.client.handover import get_patch, save_branch, save_folder
+from wichtel.domain import Comparison, Experiment, ExperimentState, ExperimentStatus, Registration
 from wichtel.store import codec
 
 if TYPE_CHECKING:
+    from wichtel.client.analysis import ComparisonTable
+    from wichtel.client.repository import Branch
     from wichtel.workflows import StepStatus
 
 #: Between two looks, and how long a service may be gone while somebody waits; both in seconds.
@@ -111,6 +115,78 @@ class Experiments:
     def diff(self, identity: str) -> str:
         """The unified diff from the model to the candidate; empty if there is none."""
         return self._connection.call("GET", f"/v1/experiments/{quote(identity)}/diff").text
+
+    def compare(
+        self,
+        identities: Sequence[str] = (),
+        *,
+        query: str = "",
+        reference: str = "",
+        objectives: Sequence[str] = (),
+    ) -> ComparisonTable:
+        """Put experiments of one version and protocol side by side.
+
+        Args:
+            identities: Their ids; or
+            query: What they have in common, in the language of searches.
+            reference: The one that all are compared with, beside their baselines.
+            objectives: The metrics that say which are Pareto-efficient; by default those that their intents constrain.
+
+        Raises:
+            NotFound: there is no such experiment.
+            InvalidInput: nothing is found, too many, or an objective that none of them reports.
+        """
+        from wichtel.client.analysis import ComparisonTable
+
+        asked = {"ids": ",".join(identities) or None, "query": query or None, "reference": reference or None}
+        found = self._connection.get(Comparison, "/v1/analysis", **asked, objectives=",".join(objectives) or None)
+        return ComparisonTable(found)
+
+    def rerun(self, identity: str, *, on: str = "target", seed: str = "same") -> Experiment:
+        """Register an experiment again with the same configuration.
+
+        Args:
+            identity: Its id.
+            on: ``target`` for the version that it started from, ``head`` for what its model is now.
+            seed: ``same`` or ``fresh``.
+
+        Raises:
+            NotFound: there is none, or its protocol is gone.
+            InvalidInput: the configuration does not fit the model's head.
+        """
+        answer = self._connection.call("POST", f"/v1/experiments/{quote(identity)}:rerun", query={"on": on, "seed": seed})
+        return codec.read(answer.content, Experiment)
+
+    def patch(self, identity: str, *, prefix: str = "") -> str:
+        """The candidate as a patch that ``git apply`` and ``git am`` take, with the verdict as its message.
+
+        Args:
+            identity: Of the experiment.
+            prefix: The model's folder in its repository.
+
+        Raises:
+            IllegalTransition: there is no candidate, or it has the source of the model.
+        """
+        return get_patch(self._connection, identity, prefix).decode()
+
+    def folder(self, identity: str, folder: str | Path, *, prefix: str = "") -> Path:
+        """Write the candidate into a new `folder`: description, patch, source tree; raises as `patch`."""
+        return save_folder(self._connection, identity, Path(folder), prefix)
+
+    def branch(self, identity: str, repository: str | Path, *, name: str | None = None, path: str = "") -> Branch:
+        """Make a branch of a git repository on this machine with the candidate as its one commit.
+
+        Args:
+            identity: Of the experiment.
+            repository: Its folder. Working tree, index and other branches stay as they are.
+            name: The branch's; by default ``wichtel/<id>``.
+            path: The model's folder in the repository.
+
+        Raises:
+            AlreadyExists: there is such a branch.
+            IllegalTransition: the files at HEAD are not those that the experiment started from.
+        """
+        return save_branch(self._connection, identity, Path(repository), name, path)
 
     def cancel(self, identity: str) -> Experiment:
         """End it now.

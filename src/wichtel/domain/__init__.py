@@ -4,6 +4,7 @@ Owns: the glossary (docs/glossary.md). May import: the standard library only. Do
 Start with `errors.py`, then `experiment.py`. To add a value, copy `run.py`; to add a life, add its moves to `states.py`.
 """
 
+from wichtel.domain.comparison import ComparedExperiment, ComparedMetric, Comparison, Difference, MetricColumn
 from wichtel.domain.errors import (
     AlreadyExists,
     DatabaseTooNew,
@@ -87,10 +88,14 @@ __all__ = [
     "Bool",
     "Channel",
     "Choice",
+    "ComparedExperiment",
+    "ComparedMetric",
+    "Comparison",
     "Config",
     "Constraint",
     "DatabaseTooNew",
     "Dataset",
+    "Difference",
     "Estimate",
     "Expectation",
     "Experiment",
@@ -116,6 +121,7 @@ __all__ = [
     "Metadata",
     "Metric",
     "MetricBound",
+    "MetricColumn",
     "MetricKind",
     "Model",
     "ModelVersion",

@@ -8,17 +8,25 @@ from wichtel.experiments.access import Access, NewToken
 from wichtel.experiments.accounts import NewPrincipal, Principals, Teams
 from wichtel.experiments.audit import Audit
 from wichtel.experiments.catalogue import Datasets, Intents, Protocols
+from wichtel.experiments.cleaner import Cleaner, FileSweeper
+from wichtel.experiments.comparison import Comparisons
+from wichtel.experiments.exporter import Exporter
+from wichtel.experiments.garbage import Garbage, Retention
 from wichtel.experiments.handover import Handover
 from wichtel.experiments.jobs import Jobs, PeriodicJob
 from wichtel.experiments.listeners import Listeners
 from wichtel.experiments.models import Models
 from wichtel.experiments.permissions import RULES, Role, Rule, Scope, role_of
 from wichtel.experiments.principal import Principal
+from wichtel.experiments.quotas import Quotas
+from wichtel.experiments.records import Exports
 from wichtel.experiments.registration import ProtocolRequest, RegisterModels
 from wichtel.experiments.rerun import On, Rerun, Seed
 from wichtel.experiments.service import Experiments
 from wichtel.experiments.sessions import Sessions, Visit
+from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, Tables, TimeUsage, Totals
 from wichtel.experiments.usage import CallUsage, Usage
+from wichtel.experiments.waiting import Waits
 from wichtel.experiments.work import Runs, Studies
 
 __all__ = [
@@ -26,8 +34,14 @@ __all__ = [
     "Access",
     "Audit",
     "CallUsage",
+    "Cleaner",
+    "Comparisons",
     "Datasets",
     "Experiments",
+    "Exporter",
+    "Exports",
+    "FileSweeper",
+    "Garbage",
     "Handover",
     "Intents",
     "Jobs",
@@ -40,18 +54,27 @@ __all__ = [
     "Principal",
     "Principals",
     "ProtocolRequest",
+    "ProtocolUsage",
     "Protocols",
+    "Quotas",
     "RegisterModels",
     "Rerun",
+    "Retention",
     "Role",
     "Rule",
     "Runs",
     "Scope",
     "Seed",
     "Sessions",
+    "Statistics",
+    "StatusUsage",
     "Studies",
+    "Tables",
     "Teams",
+    "TimeUsage",
+    "Totals",
     "Usage",
     "Visit",
+    "Waits",
     "role_of",
 ]

@@ -1,11 +1,46 @@
-"""What was found about every metric of experiments, also about those that no constraint is on."""
+"""What is known of experiments: what they started from, and what they found about every metric, also without a constraint."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from wichtel.domain import Estimate, Experiment, RunState
+from wichtel.domain import Estimate, Experiment, ModelVersion, RunState
 from wichtel.store import Transaction, codec
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An experiment with what is known of it."""
+
+    experiment: Experiment
+    target: ModelVersion
+    candidate: ModelVersion | None
+    estimates: Mapping[str, Estimate]
+
+    @property
+    def judged(self) -> bool:
+        """Whether it came to a verdict."""
+        return self.experiment.result is not None
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Metric → baseline and candidate."""
+        result = self.experiment.result
+        if result is None:
+            return {}
+        plain = {n: (b, result.candidate_metrics[n]) for n, b in result.baseline_metrics.items() if n in result.candidate_metrics}
+        return plain | {name: (e.baseline, e.candidate) for name, e in self.estimates.items()}
+
+
+def known_of(tx: Transaction, experiments: Sequence[Experiment]) -> list[Known]:
+    """All that is known of `experiments`, in their order."""
+    estimates = estimates_of(tx, experiments)
+    targets = {target: tx.versions.get(target) for target in {e.target for e in experiments}}
+    return [
+        Known(e, targets[e.target], tx.versions.find(e.result.candidate) if e.result is not None else None, estimates.get(e.id, {}))
+        for e in experiments
+    ]
 
 
 def estimates_of(tx: Transaction, experiments: Sequence[Experiment]) -> dict[str, dict[str, Estimate]]:

@@ -1,6 +1,7 @@
 """One file per noun; all of it needs a token but what `health` has for load balancers."""
 
 from wichtel.server.routes import (
+    analysis,
     audit,
     datasets,
     events,
@@ -9,8 +10,10 @@ from wichtel.server.routes import (
     intents,
     jobs,
     models,
+    notifications,
     principals,
     protocols,
+    queue,
     quota_groups,
     registrations,
     runs,
@@ -18,6 +21,7 @@ from wichtel.server.routes import (
     studies,
     teams,
     tokens,
+    triage,
     usage,
 )
 
@@ -29,10 +33,16 @@ ROUTERS = (
     protocols.router,
     registrations.router,
     experiments.router,
+    analysis.router,
     runs.router,
     studies.router,
     events.router,
     quota_groups.router,
+    quota_groups.limits,
+    queue.router,
+    notifications.channels,
+    notifications.watches,
+    notifications.router,
     sessions.me,
     teams.router,
     principals.router,
@@ -40,6 +50,7 @@ ROUTERS = (
     audit.router,
     health.system,
     jobs.router,
+    triage.router,
     usage.router,
 )
 
