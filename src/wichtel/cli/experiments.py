@@ -104,6 +104,11 @@ def show(here: Here, experiment: str, follow: Annotated[bool, FOLLOW] = False) -
             ("state", e.state),
             ("status", e.status),
             ("cause", e.cause),
+            ("kind of failure", e.failure.category if e.failure else None),
+            ("step", e.failure.step if e.failure else None),
+            ("run", e.failure.run if e.failure else None),
+            ("what to do", e.failure.hint if e.failure else None),
+            ("log", e.failure.log_tail if e.failure else None),
             ("findings", findings),
             ("candidate", r.candidate if r else None),
             ("baseline metrics", r.baseline_metrics if r else None),
@@ -119,6 +124,24 @@ def show(here: Here, experiment: str, follow: Annotated[bool, FOLLOW] = False) -
     )
     if r is not None and r.diff:
         here.out.say(f"What it changes: wichtel experiments diff {e.id}{' --local' if here.local else ''}")
+
+
+@command(app, "why")
+def why(here: Here, experiment: str) -> None:
+    """Why an experiment waits: for its start, or for workers."""
+    with here.client() as client:
+        w = client.queue.why(experiment)
+    here.out.fields(
+        w,
+        [
+            ("experiment", w.experiment),
+            ("state", w.state),
+            ("because", w.text),
+            ("place", f"{w.position} in the line of {w.quota_group}" if w.position else None),
+            ("priority", w.priority or None),
+            ("for", duration(w.since, None)),
+        ],
+    )
 
 
 @command(app, "steps")

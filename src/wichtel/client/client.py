@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from wichtel.client.access import QuotaGroups, Tokens
+from wichtel.client.access import Tokens
 from wichtel.client.catalogue import Datasets, Intents, Protocols
 from wichtel.client.connection import Connection
 from wichtel.client.events import Events
@@ -16,6 +16,8 @@ from wichtel.client.experiments import Experiments, Registrations
 from wichtel.client.health import Health
 from wichtel.client.jobs import Jobs
 from wichtel.client.models import Models
+from wichtel.client.notifications import Channels, Notifications, Triage, Watches
+from wichtel.client.queue import Limits, QuotaGroups, Waits
 from wichtel.client.usage import Usage
 from wichtel.client.work import Runs, Studies
 
@@ -61,9 +63,15 @@ class Client:
         self.studies = Studies(connection)
         self.events = Events(connection)
         self.quota_groups = QuotaGroups(connection)
+        self.limits = Limits(connection)
+        self.queue = Waits(connection)
         self.tokens = Tokens(connection)
         self.health = Health(connection)
         self.jobs = Jobs(connection)
+        self.channels = Channels(connection)
+        self.watches = Watches(connection)
+        self.notifications = Notifications(connection)
+        self.triage = Triage(connection)
         self.usage = Usage(connection)
 
     def register(

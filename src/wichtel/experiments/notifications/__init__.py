@@ -5,7 +5,7 @@ Start with `port.py`, then `deliverer.py`. To add a way to tell, copy `slack.py`
 ``wichtel.notifiers``; `wichtel.testing.notifiers` has the suite that it must pass.
 """
 
-from wichtel.experiments.notifications.channels import Channels, NewChannel
+from wichtel.experiments.notifications.channels import Channels, NewChannel, Tried
 from wichtel.experiments.notifications.deliverer import Deliverer
 from wichtel.experiments.notifications.email import MailServer
 from wichtel.experiments.notifications.message import Item, Message
@@ -23,5 +23,6 @@ __all__ = [
     "Notifier",
     "NotifierSettings",
     "OutcomeUnknown",
+    "Tried",
     "notifiers",
 ]

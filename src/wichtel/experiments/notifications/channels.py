@@ -41,7 +41,7 @@ class NewChannel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Tried:
     """What came of trying a channel out."""
 
     #: ``sent``, or ``unknown`` if it may have arrived; ``failed`` if it surely did not.
@@ -144,7 +144,7 @@ class Channels:
             tx.channels.delete(identity)
             tx.audit.add(principal.name, "delete_channel", identity, {"kind": channel.kind, "owner": channel.owner})
 
-    def test(self, identity: str, principal: Principal) -> Trial:
+    def test(self, identity: str, principal: Principal) -> Tried:
         """Send a message that says that it is a test.
 
         Raises:
@@ -157,7 +157,7 @@ class Channels:
             secret = tx.channels.secret(identity)
         message = Message(id=secrets.token_hex(16), items=(), test=True)
         state, error = attempt(self._notifier(channel.kind), message, channel.address, secret)
-        return Trial(state=NotificationState.FAILED if state is NotificationState.WAITING else state, error=error)
+        return Tried(state=NotificationState.FAILED if state is NotificationState.WAITING else state, error=error)
 
     def watch(self, kind: SubjectKind, subject: str, principal: Principal) -> Watch:
         """Be told of an experiment, of a registration's, of a model's. Doing it twice is doing it once.
