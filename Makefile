@@ -37,7 +37,8 @@ crash: $(READY) $(ASSETS) ## Every test that kills processes, and the slow ones
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "crash or slow"
 
 .PHONY: chaos
-chaos: $(READY) $(ASSETS) ## The demo three times, with kill -9 of the service and of workers; about 20 minutes
+chaos: $(READY) $(ASSETS) ## 500 experiments while replicas and the database are killed, then the demo likewise; about 50 minutes
+	$(BIN)/python scripts/chaos.py
 	$(BIN)/python scripts/kill_demo.py
 
 .PHONY: quota

@@ -1,0 +1,382 @@
+"""Registers experiments through a proxy while replicas are killed and the database is restarted, and counts what went wrong.
+
+``make chaos``, or ``python scripts/chaos.py [--seconds 1200] [--experiments 500] [--seed 1] [--folder build/chaos]``
+
+On one PostgreSQL, three replicas of each role (api, orchestrator, controller) and the proxy of scripts/proxy.py. First one experiment of
+each kind runs undisturbed: that is the status which its kind has to reach. Then, for ``--seconds``, a replica drawn at random is killed
+(kill -9) every ``--mean-seconds`` on average and started again a moment later, the database is cut off and started again twice, and a
+client registers ``--experiments`` experiments, reads, and cancels. When all have finished:
+
+- each has the status of its kind, and ended once;
+- no model, version, run or trial is there twice, and each candidate that should be there is;
+- each experiment is in the export once, and in one e-mail;
+- no request of the client failed: it asks again for as long as any client of ours does.
+
+Exit code 0 only if all of that holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import email
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from wichtel.client import Client  # noqa: E402
+from wichtel.client.client import home_token  # noqa: E402
+from wichtel.domain import Experiment, QuotaGroup, WichtelError  # noqa: E402
+from wichtel.testing.postgres import PostgresServer  # noqa: E402
+from wichtel.testing.replicas import ReplicaProcess, free_port  # noqa: E402
+
+ROLES = ("api", "orchestrator", "controller")
+ADDRESS = "chaos@example.org"
+#: How long experiments may take to finish when nothing is disturbed any more.
+PATIENCE_SECONDS = 1800.0
+
+#: The model has no randomness and ignores its tunable: its candidates are as good as it is, and no better.
+NEUTRAL = {"name": "n", "primary": "auc", "constraints": [{"metric": "auc", "expectation": "larger", "threshold": -0.001}]}
+BETTER = {"name": "b", "primary": "auc", "constraints": [{"metric": "auc", "expectation": "larger", "threshold": 0.5}]}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Experiments that end alike."""
+
+    name: str
+    model: str
+    protocol: dict[str, Any]
+    #: Of a hundred experiments.
+    share: int
+    cancel: bool = False
+
+
+KINDS = (
+    Kind("train", "city", {"protocol": "TrainModel", "overrides": {"intent": NEUTRAL}}, 35),
+    Kind("set", "city", {"protocol": "SetHyperparameters", "parameters": {"values": {"weight": 3}}, "overrides": {"intent": NEUTRAL}}, 20),
+    Kind("worse", "city", {"protocol": "TrainModel", "overrides": {"intent": BETTER}}, 20),
+    Kind("broken", "broken", {"protocol": "TrainModel", "overrides": {"intent": NEUTRAL}}, 10),
+    Kind("tune", "city", {"protocol": "TuneHyperparameters", "parameters": {"trials": 3}, "overrides": {"intent": NEUTRAL}}, 5),
+    Kind("canceled", "idle", {"protocol": "TrainModel", "overrides": {"intent": NEUTRAL}}, 10, cancel=True),
+)
+
+
+class Mailbox:
+    """A mail server that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        from aiosmtpd.controller import Controller
+
+        self.messages: list[str] = []
+        self.port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
+        message = email.message_from_bytes(envelope.content)
+        parts = [part.get_payload(decode=True) for part in message.walk() if part.get_content_type() == "text/plain"]
+        self.messages.append(b"\n".join(part for part in parts if isinstance(part, bytes)).decode("utf-8", "replace"))
+        return "250 OK"
+
+    def start(self) -> None:
+        self._controller.start()
+
+    def stop(self) -> None:
+        self._controller.stop()
+
+    def mentions(self) -> Counter[str]:
+        """Experiment → in how many mails it is."""
+        return Counter(e for text in self.messages for e in set(re.findall(r"\be-[2-9a-z]{10}\b", text)))
+
+
+@dataclass
+class Tally:
+    """What happened to the client, and what was done to the service."""
+
+    requests: int = 0
+    failed: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    database: int = 0
+    starts_failed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def call(self, what: str, function: Callable[[], Any]) -> Any:
+        """Make a call of the client; note how it went. None if it failed."""
+        begin = time.monotonic()
+        try:
+            return function()
+        except (WichtelError, OSError) as error:
+            with self.lock:
+                self.failed.append(f"{what} failed after {time.monotonic() - begin:.1f} s: {type(error).__name__}: {error}")
+            return None
+        finally:
+            with self.lock:
+                self.requests += 1
+                self.slowest = max(self.slowest, time.monotonic() - begin)
+
+
+class Service:
+    """Three replicas of each role, and what they need."""
+
+    def __init__(self, folder: Path, replicas: int) -> None:
+        self.folder = folder
+        self.mailbox = Mailbox()
+        self.postgres = PostgresServer()
+        environment = {
+            "WICHTEL_DATABASE_URL": self.postgres.url(self.postgres.create()),
+            "WICHTEL_HOME": str(folder / "home"),
+            "WICHTEL_BOOTSTRAP_RESAMPLES": "100",
+            "WICHTEL_WORKERS": "2",
+            "WICHTEL_DEFAULT_QUOTA": "6",
+            "WICHTEL_LOG_FORMAT": "json",
+            "WICHTEL_SMTP_URL": f"smtp://127.0.0.1:{self.mailbox.port}",
+        }
+        subprocess.run([sys.executable, "-m", "wichtel", "db", "upgrade"], env={**os.environ, **environment}, check=True)
+        self.replicas = [ReplicaProcess(f"{role}-{n}", role, environment, folder) for role in ROLES for n in range(1, replicas + 1)]
+        self.port = free_port()
+        self._proxy: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.mailbox.start()
+        for replica in self.replicas:
+            replica.start()
+        for replica in self.replicas:
+            replica.wait_ready(600)
+        addresses = [replica.url for replica in self.replicas if replica.roles == "api"]
+        command = [sys.executable, str(ROOT / "scripts" / "proxy.py"), "--port", str(self.port), *addresses]
+        self._proxy = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._proxy.stdout is not None
+        self._proxy.stdout.readline()
+
+    def client(self) -> Client:
+        return Client(f"http://127.0.0.1:{self.port}", home_token(self.folder / "home") or "")
+
+    def stop(self) -> None:
+        for replica in self.replicas:
+            replica.kill()
+        if self._proxy is not None:
+            self._proxy.kill()
+            self._proxy.wait()
+        self.mailbox.stop()
+        self.postgres.stop()
+
+
+def disturb(service: Service, given: argparse.Namespace, tally: Tally, over: threading.Event) -> None:
+    """Kill replicas and the database until `over`."""
+    chance = random.Random(given.seed)
+    begin = time.monotonic()
+    outages = [given.seconds * (n + 1) / (given.database_restarts + 1) for n in range(given.database_restarts)]
+    next_kill = begin + chance.expovariate(1 / given.mean_seconds)
+    again: dict[str, float] = {}
+    while not over.wait(0.1):
+        now = time.monotonic()
+        if outages and now - begin > outages[0]:
+            outages.pop(0)
+            service.postgres.halt()
+            time.sleep(chance.uniform(0.5, 2.0))
+            service.postgres.start()
+            tally.database += 1
+            print(f"{now - begin:6.0f} s  the database was cut off and started again", flush=True)
+        if now > next_kill:
+            next_kill = now + chance.expovariate(1 / given.mean_seconds)
+            living = [replica for replica in service.replicas if replica.alive]
+            if living:
+                victim = chance.choice(living)
+                victim.kill()
+                tally.kills[victim.roles] += 1
+        for replica in service.replicas:
+            # As a supervisor would: whatever ended it, it is started again.
+            if not replica.alive:
+                if replica.name not in again:
+                    again[replica.name] = now + chance.uniform(0.2, 3.0)
+                elif now > again[replica.name]:
+                    del again[replica.name]
+                    if replica.process.returncode != -9:
+                        tally.starts_failed += 1
+                    replica.start()
+
+
+def register(client: Client, kind: Kind, key: str, tally: Tally) -> list[str]:
+    """One experiment of `kind`, canceled at once if that is how it ends."""
+    made = tally.call("register", lambda: client.register([kind.model], [kind.protocol], idempotency_key=key))
+    found = list(made.experiments) if made is not None else []
+    if kind.cancel:
+        for experiment in found:
+            tally.call("cancel", lambda experiment=experiment: client.experiments.cancel(experiment))
+    return found
+
+
+def read(client: Client, known: dict[str, Kind], tally: Tally, over: threading.Event) -> None:
+    """Ask for this and that until `over`."""
+    chance = random.Random(2)
+    while not over.wait(0.3):
+        tally.call("list models", client.models.list)
+        tally.call("health", client.health.get)
+        if known:
+            experiment = chance.choice(list(known))
+            tally.call("get", lambda experiment=experiment: client.experiments.get(experiment))
+
+
+def wait_for(client: Client, known: dict[str, Kind], tally: Tally) -> list[Experiment]:
+    """All of them when they have finished, or as they stand when patience is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = [tally.call("get", lambda e=e: client.experiments.get(e)) for e in known]
+        waiting = [e for e in found if e is None or e.finished is None]
+        if not waiting or time.monotonic() > deadline:
+            return [e for e in found if e is not None]
+        print(f"          {len(waiting)} of {len(found)} are not finished", flush=True)
+        time.sleep(5)
+
+
+def doubled(client: Client, known: dict[str, Kind]) -> list[str]:
+    """What is there twice, or missing, in words."""
+    problems: list[str] = []
+    ends = Counter(e.subject.partition("/")[2] for e in client.events.list(limit=None) if e.kind == "experiment.finished")
+    problems += [f"{e} ended {ends[e]} times" for e in known if ends[e] != 1]
+    for model in sorted({kind.model for kind in KINDS}):
+        versions = client.models.versions(model)
+        problems += [f"version {v} is there {n} times" for v, n in Counter(v.id for v in versions).items() if n > 1]
+        made = Counter(v.experiment for v in versions if v.experiment)
+        problems += [f"{e} made {n} versions" for e, n in made.items() if n > 1]
+        wanted = [e for e, kind in known.items() if kind.model == model and kind.name in ("train", "set", "worse", "tune")]
+        problems += [f"the candidate of {e} is missing" for e in wanted if e not in made]
+    runs = Counter(r.spec.id for r in client.runs.list(limit=None))
+    problems += [f"run {r} is there {n} times" for r, n in runs.items() if n > 1]
+    for e, kind in known.items():
+        if kind.name == "tune":
+            numbers = sorted(t.number for t in client.studies.trials(f"{e}/study"))
+            problems += [f"the trials of {e} are {numbers}"] if numbers != list(range(3)) else []
+    return problems
+
+
+def exported(client: Client, folder: Path, known: dict[str, Kind]) -> list[str]:
+    """Likewise for the export."""
+    import polars as pl
+
+    client.jobs.run("export", wait_seconds=300)
+    files = sorted((folder / "home" / "exports").rglob("*.parquet"))
+    rows: Counter[str] = Counter()
+    for file in files:
+        frame = pl.read_parquet(file)
+        rows.update(frame["id"].to_list())
+    return [f"{e} is in the export {rows[e]} times" for e in known if rows[e] != 1]
+
+
+def mailed(mailbox: Mailbox, known: dict[str, Kind]) -> list[str]:
+    """Likewise for mail."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and any(e not in mailbox.mentions() for e in known):
+        time.sleep(1)
+    mentions = mailbox.mentions()
+    return [f"{e} is in {mentions[e]} mails" for e in known if mentions[e] != 1]
+
+
+def prepare(client: Client, folder: Path) -> None:
+    """The models, a group whose experiments wait for ever, and a channel for mail."""
+    from tests.conftest import PLAN, write_inputs
+
+    write_inputs(folder)
+    shutil.copytree(folder / "plan", folder / "broken")
+    (folder / "broken" / "plan.py").write_text(
+        PLAN.replace("    def fit(self, x, y):", "    def fit(self, x, y):\n        raise ValueError('no')")
+    )
+    client.datasets.add("d", [str(folder / "d.csv")], time_column="t")
+    client.quota_groups.put(QuotaGroup(name="waiting", max_in_progress=0))
+    client.models.add("city", folder / "plan")
+    client.models.add("broken", folder / "broken")
+    client.models.add("idle", folder / "plan", team="waiting")
+    client.channels.add("email", ADDRESS)
+
+
+def main() -> int:
+    """Run it; 0 if nothing went wrong."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=float, default=1200.0, help="How long the service is disturbed.")
+    arguments.add_argument("--experiments", type=int, default=500)
+    arguments.add_argument("--replicas", type=int, default=3, help="Of each role.")
+    arguments.add_argument("--mean-seconds", type=float, default=10.0, help="Mean time between kills.")
+    arguments.add_argument("--database-restarts", type=int, default=2)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--folder", type=Path, default=ROOT / "build" / "chaos")
+    given = arguments.parse_args()
+    shutil.rmtree(given.folder, ignore_errors=True)
+    given.folder.mkdir(parents=True)
+    service = Service(given.folder, given.replicas)
+    tally = Tally()
+    known: dict[str, Kind] = {}
+    over = threading.Event()
+    try:
+        service.start()
+        with service.client() as client:
+            prepare(client, given.folder)
+            first = {e: kind for kind in KINDS for e in register(client, kind, f"undisturbed-{kind.name}", tally)}
+            reference = {first[e.id].name: f"{e.status}" for e in wait_for(client, first, tally)}
+            print(f"undisturbed: {', '.join(f'{name} {status}' for name, status in reference.items())}", flush=True)
+            if tally.failed:
+                raise SystemExit("\n".join(tally.failed))
+            known.update(first)
+            threads = [
+                threading.Thread(target=disturb, args=(service, given, tally, over)),
+                threading.Thread(target=read, args=(service.client(), known, tally, over)),
+            ]
+            for thread in threads:
+                thread.start()
+            try:
+                disturbed(client, given, known, tally)
+            finally:
+                over.set()
+                for thread in threads:
+                    thread.join()
+            for replica in service.replicas:
+                if not replica.alive:
+                    replica.start()
+            found = wait_for(client, known, tally)
+            problems = [
+                f"{e.id} ({known[e.id].name}) is {e.status or e.state}, undisturbed {reference[known[e.id].name]}: {e.cause}"
+                for e in found
+                if f"{e.status}" != reference[known[e.id].name]
+            ]
+            problems += doubled(client, known) + exported(client, given.folder, known) + mailed(service.mailbox, known)
+    finally:
+        service.stop()
+    problems += tally.failed
+    for problem in problems:
+        print(problem)
+    statuses = Counter(f"{e.status}" for e in found)
+    print(f"{len(known)} experiments: {', '.join(f'{n} {status}' for status, n in statuses.most_common())}")
+    print(f"killed: {', '.join(f'{n} {role}' for role, n in tally.kills.most_common())}; the database {tally.database} times")
+    print(f"{tally.requests} calls of the client, {len(tally.failed)} failed, the slowest took {tally.slowest:.1f} s")
+    print(f"{tally.starts_failed} replicas ended by themselves (as while the database was away) and were started again")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def disturbed(client: Client, given: argparse.Namespace, known: dict[str, Kind], tally: Tally) -> None:
+    """Register over four fifths of the time, then wait for the rest of it."""
+    chance = random.Random(given.seed + 1)
+    begin = time.monotonic()
+    kinds = chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=given.experiments)
+    for number, kind in enumerate(kinds):
+        time.sleep(max(0.0, begin + 0.8 * given.seconds * number / len(kinds) - time.monotonic()))
+        known.update(dict.fromkeys(register(client, kind, f"chaos-{given.seed}-{number}", tally), kind))
+        if number % 50 == 49:
+            print(f"{time.monotonic() - begin:6.0f} s  {number + 1} experiments registered, {sum(tally.kills.values())} kills", flush=True)
+    time.sleep(max(0.0, begin + given.seconds - time.monotonic()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
