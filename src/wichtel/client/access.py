@@ -1,28 +1,11 @@
-"""Who may do what: the teams' shares, access tokens."""
+"""Who may do what: access tokens."""
 
 from __future__ import annotations
 
-import builtins
 from datetime import datetime
 
 from wichtel.client.connection import Connection
-from wichtel.domain import QuotaGroup
 from wichtel.store import codec
-
-
-class QuotaGroups:
-    """The teams' shares."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def put(self, group: QuotaGroup) -> QuotaGroup:
-        """Set a team's share; needs the role admin."""
-        return codec.read(self._connection.call("PUT", "/v1/quota-groups", body=group).content, QuotaGroup)
-
-    def list(self) -> builtins.list[QuotaGroup]:
-        """The shares that somebody set."""
-        return self._connection.all(QuotaGroup, "/v1/quota-groups")
 
 
 class Tokens:

@@ -59,7 +59,7 @@ class RunSpec:
     owner: str = ""
     seed: int = 0
     resources: Resources = field(default_factory=Resources)
-    #: Larger goes first; within one priority, first come, first served.
+    #: Within its quota group larger goes first; within one priority, first come, first served.
     priority: int = 0
     quota_group: str = "default"
     retry: RetryPolicy = field(default_factory=RetryPolicy)

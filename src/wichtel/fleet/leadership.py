@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from wichtel.domain import InvalidInput, Measurement, Run, RunSpec, RunState, SystemFault
+from wichtel.domain import InvalidInput, Measurement, QuotaGroup, Run, RunSpec, RunState, SystemFault
 from wichtel.domain.doing import done
 from wichtel.fleet import effects, paths
 from wichtel.fleet.log import LEASE, Log
@@ -133,6 +133,7 @@ class Leadership:
         self._no_links.set()
         self._nudged = asyncio.Event()
         self._number = 0
+        self._groups: list[QuotaGroup] = []
         self._acting = False
 
     # From outside, on the loop
@@ -163,6 +164,7 @@ class Leadership:
     async def lead(self) -> None:
         """Take over what is unfinished in the store, and lead until `ended`."""
         unfinished = await asyncio.to_thread(self._load)
+        self.roster.share(self._groups)
         self.roster.add(unfinished)
         self._log.note("controller.leads", self._holder, {"epoch": self._epoch, "unfinished": len(unfinished)})
         self._act()
@@ -307,10 +309,11 @@ class Leadership:
             self._nudged.clear()
             count += 1
             try:
-                found, requests = await asyncio.to_thread(self._look, count % _SWEEP_EVERY == 0)
+                found, requests, groups = await asyncio.to_thread(self._look, count % _SWEEP_EVERY == 0)
             except SystemFault as fault:
                 _logger.warning("the store could not be read, trying again: %s", fault)
                 continue
+            self.roster.share(groups)
             self.roster.add(found)
             for run, reason in requests:
                 if run in self.roster.jobs:
@@ -368,6 +371,7 @@ class Leadership:
 
     def _load(self) -> list[Run]:
         with self._database.read() as tx:
+            self._groups = tx.quota_groups.list()
             self._number = tx.runs.latest_number()
             runs: list[Run] = []
             after: str | None = None
@@ -376,8 +380,9 @@ class Leadership:
                 after = page[-1].spec.id
         return runs
 
-    def _look(self, sweep: bool) -> tuple[list[Run], list[tuple[str, str]]]:
+    def _look(self, sweep: bool) -> tuple[list[Run], list[tuple[str, str]], list[QuotaGroup]]:
         with self._database.read() as tx:
+            groups = tx.quota_groups.list()
             found, self._number = tx.runs.waiting_after(self._number)
             if sweep:
                 found += tx.runs.claimable(_PAGE)
@@ -393,7 +398,7 @@ class Leadership:
                         found.append(run)
         for name in settled:
             self._loop.call_soon_threadsafe(self._log.settle, name)
-        return found, requests
+        return found, requests, groups
 
     def _acquire(self) -> int | None:
         with self._database.transaction() as tx:

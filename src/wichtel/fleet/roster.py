@@ -3,8 +3,8 @@
 The roster keeps every run that has not ended and every worker. What it hears changes these at once and leaves *effects*, values that
 the controller carries out in their order (`Roster.drain`). So a random history can be played through it on a simulated clock.
 
-Invariants: a run is with at most one worker; it ends once; what a worker says about an attempt that is not the current one of its own
-run changes nothing.
+Invariants: a run is with at most one worker; it ends once; no run is handed out with which its group would occupy more than its share;
+what a worker says about an attempt that is not the current one of its own run changes nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from wichtel.domain import Measurement, Resources, Run, RunState, UserError, WorkerLost
+from wichtel.domain import Measurement, QuotaGroup, Resources, Run, RunState, UserError, WorkerLost
 from wichtel.fleet import messages
 from wichtel.fleet.effects import Effect, Ended, Kill, Launch, Measured, Note, Save, Send
 from wichtel.fleet.messages import Assign, Cancel, Goodbye, Heartbeat, Hello, Reply, Reported, Result, ToController
-from wichtel.fleet.queue import Job, Line
+from wichtel.fleet.queue import Job, Line, Shares
 from wichtel.fleet.room import Room
 from wichtel.fleet.settings import FleetSettings
 
@@ -99,7 +99,8 @@ class Roster:
         self.capacity = capacity
         self.jobs: dict[str, Job] = {}
         self.seats = [Seat(n) for n in range(seats)]
-        self.line = Line()
+        self.shares = Shares(seats, capacity)
+        self.line = Line(self.shares)
         #: What no run occupies.
         self.free = Room.of(capacity)
         #: The seats that can be used, found without a look at all.
@@ -179,6 +180,11 @@ class Roster:
     def durable(self, run: Run) -> None:
         """The run's end is on disk."""
         self._undurable.discard((run.spec.id, run.attempt))
+
+    def share(self, groups: Iterable[QuotaGroup]) -> None:
+        """Let groups occupy no more than their shares from now on; runs that are at work go on."""
+        if self.shares.set(groups):
+            self._place()
 
     # Workers
 
@@ -282,6 +288,7 @@ class Roster:
         assert job is not None
         seat.job = None
         self.free.give(job.run.spec.resources, job.devices)
+        self.shares.give(job.run.spec.quota_group, job.run.spec.resources)
         job.devices = ()
         return job
 
@@ -453,6 +460,7 @@ class Roster:
         job.passed = 0
         need = spec.resources
         job.devices = self.free.take(need)
+        self.shares.take(spec.quota_group, need)
         seat.job = job
         self._move(seat, SeatState.BUSY)
         message = Assign(
