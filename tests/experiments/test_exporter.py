@@ -142,7 +142,7 @@ def test_broken_off_anywhere_it_goes_on_with_the_same_rows_in_the_same_files(dat
         # What readers see meanwhile is complete, and nothing twice.
         assert sorted(Exports(database, files).frame()["id"].to_list()) == names
     Exporter(database, files, rows=4).run()
-    assert sorted(sum(written(tmp_path).values(), [])) == names
+    assert sorted(name for rows in written(tmp_path).values() for name in rows) == names
     assert sorted(Exports(database, files).frame()["id"].to_list()) == names
 
 
@@ -155,7 +155,7 @@ def test_two_that_export_at_once_share_the_work(database, add, finished, databas
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(sum(written(tmp_path).values(), [])) == names
+    assert sorted(name for rows in written(tmp_path).values() for name in rows) == names
     for db in databases:
         db.close()
 
@@ -184,7 +184,7 @@ def test_killed_again_and_again_every_row_is_there_once(database, add, finished,
     # A write that was cut short left its temporary file, which no reader takes for one of the export's.
     for left in (tmp_path / "exports").rglob(".*.part"):
         left.unlink()
-    assert sorted(sum(written(tmp_path).values(), [])) == names
+    assert sorted(name for rows in written(tmp_path).values() for name in rows) == names
     with database.read() as tx:
         assert sum(export.rows for export in tx.exports.list()) == len(names)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wichtel.domain import InvalidInput, NotFound, SystemFault, WichtelError, did_you_mean
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.principal import Principal
 from wichtel.store import Database, JobStatus
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ class PeriodicJob:
     preview: Callable[[], dict[str, Any]] | None = None
     #: Begin at this many seconds after midnight, UTC, and at whole intervals from there; None for one interval after the last beginning.
     at_seconds: float | None = None
+    #: Processes with this role carry it out.
+    role: str = "orchestrator"
 
     def next_due(self, now: datetime) -> datetime:
         """When it is due next, if it began `now`.
@@ -80,6 +82,7 @@ class Jobs:
                 raise InvalidInput(f"two jobs are called {job.name!r}.")
             self._jobs[job.name] = job
         self._holder = holder
+        self._mine: set[str] = set()
         self._poll_seconds = poll_seconds
         self._claim_seconds = claim_seconds
         self._stopped = threading.Event()
@@ -87,10 +90,13 @@ class Jobs:
         self._underway: dict[str, tuple[int, threading.Thread]] = {}
         self._renewed = 0.0
 
-    def start(self) -> None:
-        """Begin to carry them out, in threads."""
+    def start(self, roles: Collection[str] | None = None) -> None:
+        """Begin to carry out those of these roles, or all, in threads."""
+        self._mine = {job.name for job in self._jobs.values() if roles is None or job.role in roles}
+        if not self._mine:
+            return
         with self._db.transaction() as tx:
-            for job in self._jobs.values():
+            for job in (self._jobs[name] for name in sorted(self._mine)):
                 tx.jobs.ensure(job.name, job.every_seconds, job.next_due(tx.now))
         self._stopped.clear()
         self._thread = threading.Thread(target=self._work, name="wichtel-jobs", daemon=True)
@@ -116,7 +122,7 @@ class Jobs:
         Raises:
             NotPermitted: the principal is no admin.
         """
-        principal.need(Role.ADMIN, to="see the jobs")
+        principal.permit("see_jobs")
         with self._db.read() as tx:
             return tx.jobs.list()
 
@@ -127,7 +133,7 @@ class Jobs:
             NotFound: there is none of that name.
             NotPermitted: the principal is no admin.
         """
-        principal.need(Role.ADMIN, to="see the jobs")
+        principal.permit("see_jobs")
         with self._db.read() as tx:
             return tx.jobs.get(name)
 
@@ -138,7 +144,7 @@ class Jobs:
             NotFound: there is none of that name.
             NotPermitted: the principal is no admin.
         """
-        principal.need(Role.ADMIN, to="run jobs")
+        principal.permit("run_job")
         with self._db.transaction() as tx:
             if name in self._jobs:
                 # No process with the role has started yet: its row waits for one.
@@ -155,7 +161,7 @@ class Jobs:
             InvalidInput: it cannot say.
             NotPermitted: the principal is no admin.
         """
-        principal.need(Role.ADMIN, to="run jobs")
+        principal.permit("run_job")
         job = self._jobs.get(name)
         if job is None:
             raise NotFound(f"there is no job {name!r}.", hint=did_you_mean(name, self._jobs))
@@ -178,7 +184,7 @@ class Jobs:
                         log.warning("job %s was taken over by another process, since this one was silent for too long", name)
             self._renewed = time.monotonic()
         with self._db.read() as tx:
-            waiting = tx.jobs.waiting(self._jobs.keys() - self._underway.keys())
+            waiting = tx.jobs.waiting(self._mine - self._underway.keys())
         for name in waiting:
             with self._db.transaction() as tx:
                 token = tx.jobs.claim(name, self._holder, self._claim_seconds)

@@ -10,13 +10,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from wichtel.domain import Experiment, InvalidInput, NotFound
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.permissions import Role
+from wichtel.experiments.principal import Principal
 from wichtel.protocols import protocols
 from wichtel.protocols.submission import TRAIN
 from wichtel.store import Database, Export, Files, Transaction, codec
 
 if TYPE_CHECKING:
-    import polars
+    import polars as pl
 
 Format = Literal["parquet", "csv"]
 
@@ -114,7 +115,7 @@ def _schema() -> dict[str, Any]:
     return {field.name: kinds[str(field.type).partition(" |")[0]] for field in fields(Record)}
 
 
-def frame_of(records: Iterable[Record]) -> polars.DataFrame:
+def frame_of(records: Iterable[Record]) -> pl.DataFrame:
     """`records` as a table."""
     import polars as pl
 
@@ -122,7 +123,7 @@ def frame_of(records: Iterable[Record]) -> polars.DataFrame:
     return pl.DataFrame([[getattr(r, name) for name in schema] for r in records], schema=schema, orient="row")
 
 
-def parquet_of(frame: polars.DataFrame) -> bytes:
+def parquet_of(frame: pl.DataFrame) -> bytes:
     """`frame` as a Parquet file."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
@@ -184,7 +185,7 @@ class Exports:
         frame = self.frame(since=since, before=before, team=team)
         return parquet_of(frame) if format == "parquet" else frame.write_csv().encode()
 
-    def frame(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> polars.DataFrame:
+    def frame(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> pl.DataFrame:
         """Every experiment that finished from `since` to before `before`, from the exported files and, for the rest, from the database.
 
         Raises:
@@ -215,7 +216,7 @@ class Exports:
             frame = frame.filter(pl.col("team") == team)
         return frame.sort("finished", "id")
 
-    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> list[polars.DataFrame]:
+    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> list[pl.DataFrame]:
         import polars as pl
 
         found = []

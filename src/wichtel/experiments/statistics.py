@@ -10,7 +10,7 @@ from wichtel.domain import ExperimentStatus
 from wichtel.experiments.records import Exports
 
 if TYPE_CHECKING:
-    import polars
+    import polars as pl
 
 _RESULTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
 _SECONDS_A_DAY = 86_400.0
@@ -121,7 +121,7 @@ class Statistics:
         )
 
 
-def totals_of(frame: polars.DataFrame, since: datetime | None = None, before: datetime | None = None) -> Totals:
+def totals_of(frame: pl.DataFrame, since: datetime | None = None, before: datetime | None = None) -> Totals:
     """The sums of `frame`, over the span of time that is given, or that they lie in."""
     import polars as pl
 
@@ -143,13 +143,13 @@ def totals_of(frame: polars.DataFrame, since: datetime | None = None, before: da
     )
 
 
-def statuses_of(frame: polars.DataFrame) -> tuple[StatusUsage, ...]:
+def statuses_of(frame: pl.DataFrame) -> tuple[StatusUsage, ...]:
     """Table II of `frame`: a row for each status, and their total."""
     import polars as pl
 
     users, experiments, models = frame["owner"].n_unique(), len(frame), int(frame["models_trained"].sum())
 
-    def row(name: str, part: polars.DataFrame) -> StatusUsage:
+    def row(name: str, part: pl.DataFrame) -> StatusUsage:
         counts = part["owner"].n_unique(), len(part), int(part["models_trained"].sum())
         return StatusUsage(
             status=name,
@@ -164,7 +164,7 @@ def statuses_of(frame: polars.DataFrame) -> tuple[StatusUsage, ...]:
     return (*(row(str(status), frame.filter(pl.col("status") == str(status))) for status in ExperimentStatus), row("Total", frame))
 
 
-def times_of(frame: polars.DataFrame) -> tuple[TimeUsage, ...]:
+def times_of(frame: pl.DataFrame) -> tuple[TimeUsage, ...]:
     """Table III of `frame`: a row for each status, and one over all."""
     import polars as pl
 
@@ -175,14 +175,14 @@ def times_of(frame: polars.DataFrame) -> tuple[TimeUsage, ...]:
         execution=_seconds("began", "finished"),
     )
 
-    def row(name: str, part: polars.DataFrame) -> TimeUsage:
+    def row(name: str, part: pl.DataFrame) -> TimeUsage:
         medians: list[Any] = [part[phase].median() for phase in ("queuing", "scheduling", "execution")]
         return TimeUsage(status=name, queuing_seconds=medians[0], scheduling_seconds=medians[1], execution_seconds=medians[2])
 
     return (*(row(str(status), timed.filter(pl.col("status") == str(status))) for status in ExperimentStatus), row("Median", timed))
 
 
-def protocols_of(frame: polars.DataFrame) -> tuple[ProtocolUsage, ...]:
+def protocols_of(frame: pl.DataFrame) -> tuple[ProtocolUsage, ...]:
     """Table IV of `frame`, of all protocols that were used, those with the most users first."""
     import polars as pl
 
@@ -218,7 +218,7 @@ def protocols_of(frame: polars.DataFrame) -> tuple[ProtocolUsage, ...]:
     )
 
 
-def _seconds(begin: str, end: str) -> polars.Expr:
+def _seconds(begin: str, end: str) -> pl.Expr:
     import polars as pl
 
     return (pl.col(end) - pl.col(begin)).dt.total_microseconds() / 1e6

@@ -87,12 +87,17 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
             return run_id
         # What was trained for this experiment is young enough for it: a step that is carried out again finds it.
         age = (tx.now - run.ended) / timedelta(days=1) if run.ended is not None and run.created < started else 0.0
-        if age <= experiment.config.baseline_max_age_days and (run.state is RunState.SUCCEEDED or not run.state.ended):
+        if age <= experiment.config.baseline_max_age_days and (_is_complete(run) or not run.state.ended):
             return run_id
         # This experiment's own failure is reported, not tried again.
         if run.state is RunState.FAILED and run.created >= started:
             return run_id
         number += 1
+
+
+def _is_complete(run: Run) -> bool:
+    # Of an old training garbage collection leaves the metrics, but no predictions: that is no baseline to compare with.
+    return run.state is RunState.SUCCEEDED and run.result.get("predictions") != {}
 
 
 def await_runs(db: Database, runs: list[str]) -> list[dict[str, Any]] | None:

@@ -2,6 +2,10 @@
 
 An artifact is there whole or not at all: it is written under another name and renamed when it is complete and, in a folder, on the disk.
 Whoever puts the same bytes at the same time puts them twice under one name, which harms nobody.
+
+Putting what is there makes it young again: whoever collects garbage deletes only what is old (`delete_old`), and so never what somebody
+has put a moment ago and is about to refer to. In a folder that holds at any moment; elsewhere but for the time of one request, in which an
+object store that keeps deleted versions is a safeguard.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +27,18 @@ from wichtel.domain import InvalidInput, NotFound, StorageFailed
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
+#: What was written elsewhere than in a folder less than this ago is young enough not to be written again.
+_FRESH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An artifact that is there."""
+
+    digest: str
+    bytes: int
+    #: When it was last put, aware, UTC.
+    put: datetime
 
 
 class Artifacts:
@@ -52,8 +70,8 @@ class Artifacts:
             StorageFailed: the disk is full or the place cannot be written; nothing is left behind.
         """
         digest = _digest_of(content)
-        if not self.exists(digest):
-            with self._failures(f"artifact {digest[:12]}… was not written"):
+        with self._failures(f"artifact {digest[:12]}… was not written"):
+            if not self._renew(self._path(digest)):
                 self._write(content, self._path(digest))
         return digest
 
@@ -129,6 +147,99 @@ class Artifacts:
                 Path(path).unlink(missing_ok=True)
             elif self._remote.exists(path):
                 self._remote.rm_file(path)
+
+    def list(self) -> Iterator[Stored]:
+        """All that is there, in no order.
+
+        Raises:
+            StorageFailed: it cannot be read.
+        """
+        with self._failures("cannot look for artifacts"):
+            for path, size, changed in self._walk():
+                name = path.rpartition("/")[2]
+                if _DIGEST.fullmatch(name):
+                    yield Stored(name, size, changed)
+
+    def delete_old(self, digest: str, before: datetime) -> bool:
+        """Delete it if it was last put before a time; False if it is younger, or not there."""
+        path = self._path(digest)
+        with self._failures(f"artifact {digest[:12]}… cannot be deleted"):
+            if self._remote is not None:
+                changed = self._changed(path)
+                if changed is None or changed >= before:
+                    return False
+                self._remote.rm_file(path)
+                return True
+            # Out of the way first: whoever puts it from now on writes it anew, and whoever did before has made it young.
+            away = Path(f"{path}.{uuid.uuid4().hex}.gone")
+            try:
+                Path(path).rename(away)
+            except FileNotFoundError:
+                return False
+            return self._settle(away, Path(path), before)
+
+    def tidy(self, before: datetime) -> int:
+        """Delete what killed writers left behind before a time, and finish what a killed `delete_old` began; return how many files."""
+        count = 0
+        with self._failures("cannot look for artifacts"):
+            for path, _, changed in tuple(self._walk()):
+                name = path.rpartition("/")[2]
+                if name.endswith(".part") and changed < before:
+                    if self._remote is None:
+                        Path(path).unlink(missing_ok=True)
+                    else:
+                        self._remote.rm_file(path)
+                    count += 1
+                elif name.endswith(".gone") and self._remote is None:
+                    self._settle(Path(path), Path(path).with_name(name.partition(".")[0]), before)
+                    count += 1
+        return count
+
+    def _settle(self, away: Path, path: Path, before: datetime) -> bool:
+        """Delete what was moved out of the way, or put it back if it is young after all."""
+        if datetime.fromtimestamp(away.stat().st_mtime, UTC) >= before:
+            away.replace(path)
+            return False
+        away.unlink(missing_ok=True)
+        return True
+
+    def _walk(self) -> Iterator[tuple[str, int, datetime]]:
+        """Path, bytes and last change of every file."""
+        if self._remote is None:
+            for folder, _, names in os.walk(self._root):
+                for name in names:
+                    path = f"{folder}/{name}"
+                    with suppress(FileNotFoundError):
+                        found = Path(path).stat()
+                        yield path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)
+            return
+        if not self._remote.exists(self._root):
+            return
+        for path in self._remote.find(self._root):
+            changed = self._changed(path)
+            if changed is not None:
+                yield path, int(self._remote.size(path) or 0), changed
+
+    def _changed(self, path: str) -> datetime | None:
+        """When a remote file was last written; None if it is gone or the store does not say."""
+        try:
+            changed: datetime = self._remote.modified(path)
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return changed.replace(tzinfo=UTC) if changed.tzinfo is None else changed.astimezone(UTC)
+
+    def _renew(self, path: str) -> bool:
+        """Make it young; False if it is not there, or has to be written again for that."""
+        if self._remote is None:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+            return True
+        if not self._remote.exists(path):
+            return False
+        changed = self._changed(path)
+        return changed is None or datetime.now(UTC) - changed < _FRESH
 
     def _path(self, digest: str) -> str:
         if not _DIGEST.fullmatch(digest):

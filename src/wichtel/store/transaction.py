@@ -17,6 +17,7 @@ from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
 from wichtel.store.exports import Exports
 from wichtel.store.idempotency import Idempotency
+from wichtel.store.garbage import Garbage
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
 from wichtel.store.limits import Limits
@@ -190,6 +191,11 @@ class Transaction:
     def exports(self) -> Exports:
         """What the exporter wrote."""
         return Exports(self)
+
+    @cached_property
+    def garbage(self) -> Garbage:
+        """What nobody needs any more."""
+        return Garbage(self)
 
     @cached_property
     def jobs(self) -> Jobs:

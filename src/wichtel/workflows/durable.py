@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,10 @@ _BOOKKEEPING_THREADS = 16
 #: Held by the started one of this process.
 _STARTED = threading.Lock()
 
+#: In one query; and in one transaction that changes them.
+_PAGE = 5000
+_BATCH = 500
+
 _STATES = {
     "DELAYED": WorkflowState.PENDING,
     "ENQUEUED": WorkflowState.PENDING,
@@ -45,6 +49,9 @@ _STATES = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": WorkflowState.FAILED,
     "CANCELLED": WorkflowState.CANCELED,
 }
+
+_UNDERWAY = [status for status, state in _STATES.items() if not state.ended]
+_OVER = [status for status, state in _STATES.items() if state.ended]
 
 
 class Workflows:
@@ -262,6 +269,38 @@ class Workflows:
             with self._db.transaction() as tx:
                 for replica in dead:
                     tx.replicas.forget(replica)
+
+    def list_underway(self, before: datetime) -> list[str]:
+        """See `WorkflowPort.list_underway`."""
+        found: list[str] = []
+        while True:
+            page = self._dbos.list_workflows(
+                status=_UNDERWAY, end_time=before.isoformat(), limit=_PAGE, offset=len(found), load_input=False, load_output=False
+            )
+            found += [workflow.workflow_id for workflow in page]
+            if len(page) < _PAGE:
+                return found
+
+    def cancel_many(self, ids: Sequence[str]) -> None:
+        """See `WorkflowPort.cancel_many`."""
+        for begin in range(0, len(ids), _BATCH):
+            self._dbos.cancel_workflows(list(ids[begin : begin + _BATCH]))
+
+    def forget_before(self, before: datetime, keep: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> int:
+        """See `WorkflowPort.forget_before`."""
+        forgotten = kept = 0
+        while True:
+            page = self._dbos.list_workflows(
+                status=_OVER, completed_before=before.isoformat(), limit=_BATCH, offset=kept, load_input=False, load_output=False
+            )
+            ids = [workflow.workflow_id for workflow in page]
+            staying = set(keep(ids)) if ids else set()
+            gone = [id for id in ids if id not in staying]  # noqa: A001
+            if gone:
+                self._dbos.delete_workflows(gone)
+            forgotten, kept = forgotten + len(gone), kept + len(ids) - len(gone)
+            if len(page) < _BATCH:
+                return forgotten
 
     def _tell_failure(self, workflow: str, handler: str, given: dict[str, Any], error: dict[str, Any]) -> None:
         with self._db.transaction() as tx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ class _Job:
     graph: Graph
     given: dict[str, Any]
     due: float
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
     state: WorkflowState = WorkflowState.PENDING
     error: dict[str, Any] | None = None
     steps: dict[str, StepStatus] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class InlineWorkflows:
                 progress |= self._poll(job, step)
         if job.state is WorkflowState.RUNNING and all(s.state is WorkflowState.SUCCEEDED for s in job.steps.values()):
             job.state = WorkflowState.SUCCEEDED
+            job.ended = datetime.now(UTC)
         return progress
 
     def _begin(self, job: _Job, step: Step) -> None:
@@ -155,6 +158,7 @@ class InlineWorkflows:
 
     def _end(self, job: _Job, state: WorkflowState) -> None:
         job.state = state
+        job.ended = datetime.now(UTC)
         for name, known in job.steps.items():
             if not known.state.ended:
                 job.steps[name] = replace(known, state=WorkflowState.CANCELED)
@@ -180,6 +184,24 @@ class InlineWorkflows:
 
     def wake(self, id: str) -> None:  # noqa: A002
         """See `WorkflowPort.wake`. `run_pending` asks anyway."""
+
+    def list_underway(self, before: datetime) -> list[str]:
+        """See `WorkflowPort.list_underway`."""
+        return [job.id for job in self._jobs.values() if not job.state.ended and job.created <= before]
+
+    def cancel_many(self, ids: Sequence[str]) -> None:
+        """See `WorkflowPort.cancel_many`."""
+        for one in ids:
+            self.cancel(one)
+
+    def forget_before(self, before: datetime, keep: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> int:
+        """See `WorkflowPort.forget_before`."""
+        over = [job.id for job in self._jobs.values() if job.ended is not None and job.ended <= before]
+        staying = set(keep(over))
+        for one in over:
+            if one not in staying:
+                del self._jobs[one]
+        return len(over) - len(staying.intersection(over))
 
     def reap(self) -> None:
         """See `WorkflowPort.reap`. There are no others."""

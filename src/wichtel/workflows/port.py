@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -89,3 +90,17 @@ class WorkflowPort(Protocol):
 
     def reap(self) -> None:
         """Take over the work of replicas that died."""
+
+    def list_underway(self, before: datetime) -> list[str]:
+        """The ids of those that were enqueued before a time and have not ended, also of those whose delay is not over."""
+
+    def cancel_many(self, ids: Sequence[str]) -> None:
+        """`cancel` each."""
+
+    def forget_before(self, before: datetime, keep: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> int:
+        """Delete what is kept of those that ended before a time, their steps too; return how many.
+
+        Args:
+            before: Aware.
+            keep: Which of these ids are not to be forgotten yet.
+        """
