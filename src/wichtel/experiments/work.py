@@ -10,6 +10,7 @@ from wichtel.domain import (
     IllegalTransition,
     InvalidInput,
     Measurement,
+    NotFound,
     Run,
     RunState,
     Study,
@@ -17,7 +18,7 @@ from wichtel.domain import (
     StudyState,
     Trial,
 )
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.access import Principal
 from wichtel.fleet import log_path
 from wichtel.store import Database, Page
 from wichtel.tuning.registry import check_algorithms
@@ -61,13 +62,17 @@ class Runs:
             return tx.measurements.page(identity, limit=limit, cursor=cursor)
 
     def log(self, identity: str) -> str:
-        """What the latest attempt of a run wrote to its standard output and error; empty if nothing, or on another machine.
+        """What the latest attempt of a run wrote to its standard output and error; empty if nothing.
 
         Raises:
-            NotFound: there is no such run.
+            NotFound: there is no such run, or its log is on another machine.
         """
         run = self.get(identity)
         path = log_path(self._state_dir, identity, run.attempt)
+        if run.attempt and not self._state_dir.exists():
+            # No controller ever worked on this home.
+            hint = "Ask a replica on the controller's machine, or see the end of it in the failure of the experiment."
+            raise NotFound("what it wrote is on the machine of the controller that led.", where=f"run {identity}", hint=hint)
         return path.read_text(errors="replace") if path.exists() else ""
 
     def cancel(self, identity: str, principal: Principal) -> Run:
@@ -79,11 +84,11 @@ class Runs:
         """
         with self._db.transaction() as tx:
             run = tx.runs.get(identity)
-            principal.need_share(run.spec.owner, run.spec.quota_group, to="cancel the run")
+            principal.permit("cancel_run", team=run.spec.quota_group)
             if run.state.ended:
                 raise IllegalTransition(f"it has ended as {run.state}.", where=f"run {identity}")
             tx.runs.request_cancel(identity, f"canceled by {principal.name}")
-            tx.audit.add(principal.name, "cancel_run", identity, {})
+            tx.audit.add(principal.name, "cancel_run", identity, {}, team=run.spec.quota_group)
             return tx.runs.get(identity)
 
 
@@ -99,20 +104,19 @@ class Studies:
         Raises:
             AlreadyExists: a study of that name is there.
             InvalidInput: a searcher or pruner that does not exist or does not fit the space, or several objectives.
-            NotPermitted: it spends another team's share, and the principal is no admin.
+            NotPermitted: the principal is no editor of the team whose share it spends.
         """
-        principal.need(Role.EDITOR, to="submit studies")
+        principal.permit_somewhere("add_study")
         if "/" in spec.id:
             raise InvalidInput(f"the id {spec.id!r} has a '/', as those of experiments' studies have.", where="id", hint="Leave it out.")
         if spec.quota_group == "default":
             spec = replace(spec, quota_group=principal.team)
-        elif spec.quota_group != principal.team:
-            principal.need(Role.ADMIN, to=f"spend the share of team {spec.quota_group!r}")
+        principal.permit("add_study", team=spec.quota_group)
         check_algorithms(spec)
         with self._db.transaction() as tx:
             if tx.studies.by_name(spec.name) is not None or not tx.studies.add(spec):
                 raise AlreadyExists(f"there is a study {spec.name!r} already.")
-            tx.audit.add(principal.name, "add_study", spec.id, {"trials": spec.trials})
+            tx.audit.add(principal.name, "add_study", spec.id, {"trials": spec.trials}, team=spec.quota_group)
             return tx.studies.get(spec.id)
 
     def get(self, identity: str) -> Study:
@@ -152,11 +156,11 @@ class Studies:
             IllegalTransition: it has ended.
         """
         study = self.get(identity)
-        principal.need_share("", study.spec.quota_group, to="cancel the study")
+        principal.permit("cancel_study", team=study.spec.quota_group)
         with self._db.transaction() as tx:
             study = tx.studies.get(study.spec.id)
             if study.state.ended:
                 raise IllegalTransition(f"it has ended as {study.state}.", where=f"study {study.spec.name}")
             tx.studies.set_state(study.spec.id, StudyState.CANCELED, f"canceled by {principal.name}")
-            tx.audit.add(principal.name, "cancel_study", study.spec.id, {})
+            tx.audit.add(principal.name, "cancel_study", study.spec.id, {}, team=study.spec.quota_group)
             return tx.studies.get(study.spec.id)
