@@ -140,7 +140,7 @@ class App:
         deliverer = Deliverer(self.db, kinds, digest_seconds=settings.digest_seconds)
         files = Files(settings.export_url)
         self.exports = Exports(self.db, files)
-        self.statistics = Statistics(self.exports)
+        self.statistics = Statistics(self.exports, self.usage)
         jobs: list[PeriodicJob] = [forget_requests(self.db), *housekeeping(settings, self.db, self.artifacts, self.workflows, files)]
         jobs.append(PeriodicJob(name="notifications", every_seconds=settings.notify_seconds, run=deliverer.run))
         self.jobs = Jobs(self.db, jobs, self.replica)

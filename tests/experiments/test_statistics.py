@@ -6,6 +6,7 @@ from wichtel.domain import ExperimentStatus
 from wichtel.experiments.exporter import Exporter
 from wichtel.experiments.records import Exports
 from wichtel.experiments.statistics import Statistics
+from wichtel.experiments.usage import Usage
 from wichtel.store import Files
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -25,11 +26,11 @@ def usage(database, add, finished, tmp_path):
         finished("d", C, owner="bo", started=None, began=None, generation=0),
         finished("e", E, owner="cy", quota_group="maps", finished=NOON + timedelta(days=30), began=NOON + timedelta(days=30) - hours),
     )
-    return Statistics(Exports(database, files))
+    return Statistics(Exports(database, files), Usage(database))
 
 
 def test_table_two_counts_users_experiments_and_models_by_status(usage):
-    rows = {row.status: row for row in usage.tables().statuses}
+    rows = {row.status: row for row in usage.report().statuses}
     assert list(rows) == [*map(str, ExperimentStatus), "Total"]
     assert [(r.users, r.experiments, r.models) for r in (rows["SATISFIED"], rows["CANCELED"], rows["Total"])] == [
         (2, 2, 4),
@@ -43,7 +44,7 @@ def test_table_two_counts_users_experiments_and_models_by_status(usage):
 
 
 def test_table_three_has_medians_of_the_phases_that_were_reached(usage):
-    rows = {row.status: row for row in usage.tables().times}
+    rows = {row.status: row for row in usage.report().times}
     assert (rows["SATISFIED"].queuing_seconds, rows["SATISFIED"].scheduling_seconds, rows["SATISFIED"].execution_seconds) == (1, 2, 3600)
     assert (rows["CANCELED"].queuing_seconds, rows["CANCELED"].execution_seconds) == (None, None)
     assert rows["USER_ERROR"].execution_seconds == 3 * 3600
@@ -51,7 +52,7 @@ def test_table_three_has_medians_of_the_phases_that_were_reached(usage):
 
 
 def test_table_four_shows_the_most_widely_used_protocols_first(usage):
-    p, q = usage.tables().protocols
+    p, q = usage.report().protocols
     assert (p.protocol, p.users, p.experiments, p.with_result, p.satisfied, p.models) == ("P", 3, 4, 2, 2, 4)
     assert (p.experiments_percent, p.with_result_percent, p.satisfied_percent) == (80, 50, 50)
     assert (p.models_per_experiment, p.execution_seconds) == (1.0, 3600)
@@ -59,7 +60,7 @@ def test_table_four_shows_the_most_widely_used_protocols_first(usage):
 
 
 def test_totals_come_by_month_and_day(usage):
-    totals = usage.tables().totals
+    totals = usage.report().totals
     assert (totals.users, totals.experiments, totals.models) == (3, 5, 6)
     # Ana and Bo in March, Cy in April.
     assert totals.users_monthly == 1.5
@@ -67,10 +68,10 @@ def test_totals_come_by_month_and_day(usage):
 
 
 def test_a_span_and_a_team_narrow_all_of_it(usage):
-    assert usage.tables(since=NOON + timedelta(days=1)).totals.experiments == 2
-    assert usage.tables(before=NOON + timedelta(days=1)).totals.experiments == 3
-    assert usage.tables(team="maps").totals.users == 1
-    none = usage.tables(team="nobody")
+    assert usage.report(since=NOON + timedelta(days=1)).totals.experiments == 2
+    assert usage.report(before=NOON + timedelta(days=1)).totals.experiments == 3
+    assert usage.report(team="maps").totals.users == 1
+    none = usage.report(team="nobody")
     totals, statuses, times, protocols = none.totals, none.statuses, none.times, none.protocols
     assert (totals.experiments, totals.users_monthly, totals.first) == (0, 0.0, None)
     assert {row.users_percent for row in statuses} == {0.0}

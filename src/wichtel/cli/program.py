@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from wichtel.cli import (
+    audit,
     bench_searchers,
     channels,
     compare,
@@ -17,11 +18,13 @@ from wichtel.cli import (
     db,
     events,
     experiments,
+    export,
     export_candidate,
     health,
     intents,
     jobs,
     models,
+    principals,
     protocols,
     queue,
     quotas,
@@ -31,6 +34,7 @@ from wichtel.cli import (
     runs,
     serve,
     studies,
+    teams,
     tokens,
     triage,
     tune,
@@ -62,18 +66,24 @@ for name, noun in (
     ("runs", runs.app),
     ("studies", studies.app),
     ("quotas", quotas.app),
+    ("teams", teams.app),
+    ("principals", principals.app),
     ("tokens", tokens.app),
     ("channels", channels.app),
     ("watch", watch.app),
     ("notifications", channels.notifications),
     ("triage", triage.app),
     ("jobs", jobs.app),
-    ("usage", usage.app),
+    ("exports", export.app),
     ("db", db.app),
     ("config", config.app),
 ):
     app.add_typer(noun, name=name)
 events.add_to(app)
+usage.add_to(app)
+export.add_to(app)
+audit.add_to(app)
+tokens.add_to(app)
 export_candidate.add_to(experiments.app)
 health.add_to(app)
 queue.add_to(app)

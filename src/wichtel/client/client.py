@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from wichtel.client.access import Tokens
+from wichtel.client.access import Audit, Principals, Teams, Tokens, me
 from wichtel.client.catalogue import Datasets, Intents, Protocols
 from wichtel.client.connection import Connection
 from wichtel.client.events import Events
 from wichtel.client.experiments import Experiments, Registrations
+from wichtel.client.exports import Exports
 from wichtel.client.health import Health
 from wichtel.client.jobs import Jobs
 from wichtel.client.models import Models
@@ -65,9 +66,13 @@ class Client:
         self.quota_groups = QuotaGroups(connection)
         self.limits = Limits(connection)
         self.queue = Waits(connection)
+        self.teams = Teams(connection)
+        self.principals = Principals(connection)
         self.tokens = Tokens(connection)
+        self.audit = Audit(connection)
         self.health = Health(connection)
         self.jobs = Jobs(connection)
+        self.exports = Exports(connection)
         self.channels = Channels(connection)
         self.watches = Watches(connection)
         self.notifications = Notifications(connection)
@@ -105,6 +110,10 @@ class Client:
             "idempotency_key": idempotency_key or uuid.uuid4().hex,
         }
         return self.registrations.add(request)
+
+    def me(self) -> dict[str, Any]:
+        """Who asks, as the service sees it: name, kind, team, role, teams, scopes, email, session."""
+        return me(self._connection)
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wichtel.client.connection import Connection
 
 if TYPE_CHECKING:
-    from wichtel.experiments import CallUsage
+    from wichtel.experiments import CallUsage, UsageReport
 
 
 class Usage:
@@ -27,3 +27,15 @@ class Usage:
         from wichtel.experiments import CallUsage
 
         return self._connection.all(CallUsage, "/v1/usage/requests", since=since, before=before)
+
+    def report(self, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> UsageReport:
+        """Tables I to IV of the paper, with their totals.
+
+        Args:
+            since: Aware; only experiments that finished then or later, and requests of hours that began so.
+            before: Aware; likewise earlier.
+            team: Only experiments of this team; requests are not told apart.
+        """
+        from wichtel.experiments import UsageReport
+
+        return self._connection.get(UsageReport, "/v1/usage", since=since, before=before, team=team)

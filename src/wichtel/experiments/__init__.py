@@ -24,7 +24,7 @@ from wichtel.experiments.registration import ProtocolRequest, RegisterModels
 from wichtel.experiments.rerun import On, Rerun, Seed
 from wichtel.experiments.service import Experiments
 from wichtel.experiments.sessions import Sessions, Visit
-from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, Tables, TimeUsage, Totals
+from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, TimeUsage, Totals, UsageReport
 from wichtel.experiments.usage import CallUsage, Usage
 from wichtel.experiments.waiting import Waits
 from wichtel.experiments.work import Runs, Studies
@@ -69,11 +69,11 @@ __all__ = [
     "Statistics",
     "StatusUsage",
     "Studies",
-    "Tables",
     "Teams",
     "TimeUsage",
     "Totals",
     "Usage",
+    "UsageReport",
     "Visit",
     "Waits",
     "role_of",

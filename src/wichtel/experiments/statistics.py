@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import ExperimentStatus
 from wichtel.experiments.records import Exports
+from wichtel.experiments.usage import CallUsage, Usage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -90,12 +91,17 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """All of it, of the same experiments."""
+class UsageReport:
+    """All tables, those of experiments of the same ones."""
 
     totals: Totals
+    #: Table I; not by team.
+    requests: tuple[CallUsage, ...]
+    #: Table II.
     statuses: tuple[StatusUsage, ...]
+    #: Table III.
     times: tuple[TimeUsage, ...]
+    #: Table IV.
     protocols: tuple[ProtocolUsage, ...]
 
 
@@ -104,20 +110,26 @@ class Statistics:
 
     Args:
         exports: Where they are read.
+        usage: Who counts requests.
     """
 
-    def __init__(self, exports: Exports) -> None:
+    def __init__(self, exports: Exports, usage: Usage) -> None:
         self._exports = exports
+        self._usage = usage
 
-    def tables(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> Tables:
+    def report(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> UsageReport:
         """All tables, of what finished from `since` to before `before`.
 
         Raises:
             InvalidInput: a time without a zone.
         """
         frame = self._exports.frame(since=since, before=before, team=team)
-        return Tables(
-            totals=totals_of(frame, since, before), statuses=statuses_of(frame), times=times_of(frame), protocols=protocols_of(frame)
+        return UsageReport(
+            totals=totals_of(frame, since, before),
+            requests=tuple(self._usage.requests(since, before)),
+            statuses=statuses_of(frame),
+            times=times_of(frame),
+            protocols=protocols_of(frame),
         )
 
 

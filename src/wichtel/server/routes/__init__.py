@@ -6,6 +6,7 @@ from wichtel.server.routes import (
     datasets,
     events,
     experiments,
+    exports,
     health,
     intents,
     jobs,
@@ -50,6 +51,7 @@ ROUTERS = (
     audit.router,
     health.system,
     jobs.router,
+    exports.router,
     triage.router,
     usage.router,
 )
