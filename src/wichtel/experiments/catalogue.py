@@ -16,7 +16,7 @@ from wichtel.domain import (
     check_name,
     choose_intent,
 )
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.access import Principal
 from wichtel.protocols import ProtocolInfo, get_protocol, protocols
 from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.training import ingest
@@ -51,7 +51,7 @@ class Datasets:
             AlreadyExists: the name is taken.
             InvalidInput: a file, the time column or a value is not right.
         """
-        principal.need(Role.EDITOR, to="add datasets")
+        principal.permit("add_dataset")
         check_name(name, what="dataset")
         with self._db.read() as tx:
             now = tx.now
@@ -95,12 +95,16 @@ class Intents:
 
         Raises:
             InvalidInput: it would replace a built-in for all models.
+            NotPermitted: the principal is no editor, or it would replace somebody else's.
         """
-        principal.need(Role.EDITOR, to="change intents")
+        principal.permit("put_intent")
         check_name(intent.name, what="intent")
         _refuse_built_in(intent.name, intent.models)
         with self._db.transaction() as tx:
-            tx.intents.put(intent, principal.name)
+            owner = tx.intents.owner(intent.name, intent.models)
+            if owner is not None:
+                principal.permit("change_intent", owner=owner)
+            tx.intents.put(intent, owner or principal.name)
             tx.audit.add(principal.name, "put_intent", intent.name, {"models": intent.models})
         return intent
 
@@ -131,10 +135,12 @@ class Intents:
         Raises:
             NotFound: there is none.
             InvalidInput: it is built in.
+            NotPermitted: it is somebody else's, and the principal is no admin.
         """
-        principal.need(Role.EDITOR, to="change intents")
+        principal.permit("put_intent")
         _refuse_built_in(name, models)
         with self._db.transaction() as tx:
+            principal.permit("change_intent", owner=tx.intents.owner(name, models) or principal.name)
             tx.intents.delete(name, models)
             tx.audit.add(principal.name, "delete_intent", name, {"models": models})
 

@@ -17,7 +17,7 @@ from wichtel.domain import (
     check_name,
 )
 from wichtel.domain.errors import from_json
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.access import Principal
 from wichtel.plans import SourceTree, read_job
 from wichtel.protocols.submission import START_SECONDS, analysis_spec, submit_analysis
 from wichtel.protocols.template import version_id
@@ -66,22 +66,24 @@ class Models:
             AlreadyExists: `new`, and the name is taken.
             InvalidInput: the tree, the job or the plan is not right.
             NotFound: the dataset of the job is not registered.
-            NotPermitted: `team` is another team than the principal's, who is no admin.
+            NotPermitted: the principal is no editor of `team`, or of the team that owns the model.
         """
-        principal.need(Role.EDITOR, to="add models")
+        principal.permit_somewhere("add_model")
         check_name(name, what="model")
-        if team is not None and team != principal.team:
+        if team is not None:
             # A model spends its team's share.
-            principal.need(Role.ADMIN, to=f"add a model of team {team!r}")
+            principal.permit("add_model", team=team)
         tree = SourceTree.from_archive(archive)
         job = read_job(tree)
         with self._db.read() as tx:
             known = tx.models.find(name)
             if check is not None:
                 check(known)
-            _check_free(known, principal, new=new)
+            _check_free(known, principal, team=team, new=new)
             dataset = tx.datasets.get(job.dataset)
-        spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
+        spec = analysis_spec(
+            tree.save(self._artifacts), quota_group=known.team if known else team or principal.team, load_seconds=job.load_seconds
+        )
         analysis = self._analyse(spec, job.load_seconds)
         check_fits(analysis, dataset)
         with self._db.transaction() as tx:
@@ -90,7 +92,7 @@ class Models:
             known = tx.models.find(name)
             if check is not None:
                 check(known)
-            _check_free(known, principal, new=new)
+            _check_free(known, principal, team=team, new=new)
             version = ModelVersion(
                 id=version_id(name, tree.digest, ""),
                 model=name,
@@ -104,7 +106,8 @@ class Models:
                 tx.models.add(Model(name=name, owner=principal.name, team=team or principal.team, head=version.id, created=tx.now))
             else:
                 tx.models.set_head(name, version.id)
-            tx.audit.add(principal.name, "add_model", name, {"version": version.id})
+            owning = known.team if known is not None else team or principal.team
+            tx.audit.add(principal.name, "add_model", name, {"version": version.id}, team=owning)
             added = tx.versions.get(version.id)
             if also is not None:
                 also(tx, added)
@@ -175,20 +178,21 @@ class Models:
             InvalidInput: it is a version of another model.
             NotPermitted: the principal is no approver of the owning team.
         """
-        principal.need(Role.APPROVER, to="launch a candidate")
+        principal.permit_somewhere("launch")
         with self._db.transaction() as tx:
             model, version = tx.models.get(name), tx.versions.get(identity)
-            principal.need_share(model.owner, model.team, to="launch a candidate")
+            principal.permit("launch", team=model.team)
             if version.model != name:
                 raise InvalidInput(f"version {identity} is of model {version.model!r}, not {name!r}.")
             tx.models.set_head(name, identity)
-            tx.audit.add(principal.name, "launch", name, {"version": identity, "instead_of": model.head})
+            tx.audit.add(principal.name, "launch", name, {"version": identity, "instead_of": model.head}, team=model.team)
             return tx.models.get(name)
 
 
-def _check_free(known: Model | None, principal: Principal, *, new: bool) -> None:
+def _check_free(known: Model | None, principal: Principal, *, team: str | None, new: bool) -> None:
     if known is None:
+        principal.permit("add_model", team=team or principal.team)
         return
     if new:
         raise AlreadyExists(f"there is a model {known.name!r} already.", hint="Without --new this adds a version of it.")
-    principal.need_share(known.owner, known.team, to="add a version of the model")
+    principal.permit("add_version", team=known.team)

@@ -93,6 +93,16 @@ class Principal:
             self._need(held, rule.role, to=rule.to)
             self.need_scope(rule.scope, to=rule.to)
 
+    def permit_somewhere(self, action: str) -> None:
+        """Refuse unless there is a team in which the table lets it do `action`: before the thing, and so its team, is known.
+
+        Raises:
+            NotPermitted: there is none.
+        """
+        rule = RULES[action]
+        self._need(self.best, rule.role, to=rule.to)
+        self.need_scope(rule.scope, to=rule.to)
+
     def need(self, role: Role, *, to: str, team: str | None = None) -> None:
         """Refuse unless the principal has at least `role`, with a token for everything. Where the table has a rule, `permit` is better.
 

@@ -15,7 +15,7 @@ from wichtel.domain import (
     Registration,
     Sort,
 )
-from wichtel.experiments.access import Principal, Role
+from wichtel.experiments.access import Principal
 from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, enqueue_schedule
 from wichtel.experiments.ids import new_id
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
@@ -55,8 +55,9 @@ class Experiments:
         Raises:
             NotFound: an unknown model or protocol.
             InvalidInput: a configuration that does not fit.
+            NotPermitted: the principal is no editor of the team that owns a model.
         """
-        principal.need(Role.EDITOR, to="register models")
+        principal.permit_somewhere("register_models")
         identity = registration_id(request, principal)
         try:
             return self._register(request, identity, principal)
@@ -69,6 +70,9 @@ class Experiments:
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
                 return known
             experiments = self._expand(tx, request, identity, principal)
+            teams = {e.quota_group for e in experiments}
+            for team in sorted(teams):
+                principal.permit("register_models", team=team)
             registration = Registration(
                 id=identity,
                 owner=principal.name,
@@ -78,7 +82,8 @@ class Experiments:
                 created=tx.now,
             )
             self._store(tx, registration, experiments)
-            tx.audit.add(principal.name, "register_models", identity, {"experiments": len(experiments)})
+            detail = {"experiments": len(experiments), "teams": sorted(teams)}
+            tx.audit.add(principal.name, "register_models", identity, detail, team=teams.pop() if len(teams) == 1 else None)
         return registration
 
     def _store(self, tx: Transaction, registration: Registration, experiments: Sequence[Experiment]) -> None:
@@ -199,23 +204,28 @@ class Experiments:
             experiment = tx.experiments.get(identity)
             if not self._end(tx, experiment, ExperimentStatus.CANCELED, f"Canceled by {principal.name}.", principal):
                 raise IllegalTransition(f"it has finished as {experiment.status}.", where=f"experiment {identity}")
-            tx.audit.add(principal.name, "cancel_experiment", identity, {})
+            tx.audit.add(principal.name, "cancel_experiment", identity, {}, team=experiment.quota_group)
             return tx.experiments.get(identity)
 
     def _end(self, tx: Transaction, experiment: Experiment, status: ExperimentStatus, cause: str, principal: Principal) -> bool:
-        principal.need_share(experiment.owner, experiment.quota_group, to="cancel the experiment")
+        principal.permit("cancel_experiment", team=experiment.quota_group, owner=experiment.owner)
         if experiment.state is ExperimentState.FINISHED:
             return False
         return end(self._workflows, tx, experiment.id, status, cause)
 
-    def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> bool:
+    def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None, principal: Principal) -> bool:
         """FinishExperiment: store the result and end it, unless it has ended already; what it still runs is stopped.
 
         Return whether this call did.
+
+        Raises:
+            NotPermitted: the principal is no admin.
         """
+        principal.permit("finish_experiment")
         with self._db.transaction() as tx:
             if not end(self._workflows, tx, identity, status, cause, result):
                 return False
             # Whatever the verdict: it did not come from the workflow, which may be under way.
             self._workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
+            tx.audit.add(principal.name, "finish_experiment", identity, {"status": status, "cause": cause})
             return True

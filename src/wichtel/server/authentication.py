@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from wichtel.app import App
 from wichtel.domain import NotPermitted
-from wichtel.experiments import Principal, Role, Visit
+from wichtel.experiments import Principal, Visit
 from wichtel.server.exchange import current
 from wichtel.server.problems import Unauthenticated
 from wichtel.server.sessions import COOKIE, check_csrf
@@ -53,12 +53,6 @@ async def _visit(request: Request) -> Visit | None:
     return getattr(request.state, "visit", None)
 
 
-def _administrator(principal: Annotated[Principal, Depends(_principal)]) -> None:
-    principal.need(Role.ADMIN, to="do this")
-
-
-#: In a route's `dependencies`, for what no service checks by itself.
-Administrator = Depends(_administrator)
 #: The app's services, as a handler's argument.
 Services = Annotated[App, Depends(_services)]
 #: Who asks, as a handler's argument.

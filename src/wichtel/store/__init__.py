@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wichtel.store import codec
-    from wichtel.store.access import Entry, Principal, Token
+    from wichtel.store.access import Entry, Principal, Token, TokenInfo
     from wichtel.store.artifacts import Artifacts
     from wichtel.store.database import Database
     from wichtel.store.events import Event
@@ -49,6 +49,7 @@ _HOMES = {
     "StoredAnswer": "idempotency",
     "Team": "teams",
     "Token": "access",
+    "TokenInfo": "access",
     "Transaction": "transaction",
     "TriageState": "triage",
 }
@@ -72,6 +73,7 @@ __all__ = [
     "StoredAnswer",
     "Team",
     "Token",
+    "TokenInfo",
     "Transaction",
     "TriageState",
     "codec",

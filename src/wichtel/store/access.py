@@ -54,6 +54,30 @@ class Token:
     last_used: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenInfo:
+    """A token, without its secret."""
+
+    #: Its public part, which stands between its first two underscores.
+    id: str
+    principal: str
+    #: What it is for, in words.
+    label: str
+    #: None for all that its principal may do.
+    scopes: tuple[str, ...]
+    #: None for never.
+    expires: datetime | None
+    created: datetime
+    #: Give or take a minute.
+    last_used: datetime | None
+
+    @classmethod
+    def of(cls, token: Token) -> TokenInfo:
+        """What may be told of `token`."""
+        shared = ("id", "label", "scopes", "expires", "created", "last_used")
+        return cls(principal=token.principal.name, **{name: getattr(token, name) for name in shared})
+
+
 #: A principal with its memberships, one row for each.
 PRINCIPAL_COLUMNS = (*principals.columns, memberships.c.team.label("other_team"), memberships.c.role.label("other_role"))
 _WITH_TEAMS = principals.outerjoin(memberships, memberships.c.principal == principals.c.name)

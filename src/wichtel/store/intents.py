@@ -41,6 +41,11 @@ class Intents(Repository):
         """All, as `wichtel.domain.choose_intent` wants them."""
         return {(intent.name, intent.models): intent for intent in self.list()}
 
+    def owner(self, name: str, models: str) -> str | None:
+        """Who put the one of that name and pattern; None if nobody did."""
+        query = sa.select(intents.c.owner).where(intents.c.name == name, intents.c.models == models)
+        return self.connection.execute(query).scalar_one_or_none()
+
     def delete(self, name: str, models: str = "*") -> None:
         """Forget the intent of that name and pattern; experiments that have it keep it.
 

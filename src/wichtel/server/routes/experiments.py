@@ -13,7 +13,7 @@ from starlette.responses import Response
 from wichtel.domain import Experiment, ExperimentResult, ExperimentState, ExperimentStatus, IllegalTransition, parse_query
 from wichtel.domain.query import Pattern, Word, all_of, compares, contains, equals
 from wichtel.experiments import On, Rerun, Seed
-from wichtel.server.authentication import Administrator, Caller, Services
+from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, reply, returns, text
 from wichtel.store import Page
@@ -104,7 +104,8 @@ def export(
     prefix: Annotated[str, Query(max_length=1000, description="The model's folder in its repository.")] = "",
 ) -> Response:
     """The candidate for the repository that the model comes from, with the verdict: a patch that `git apply` and `git am` take, or a zip
-    archive with description, patch and source tree."""
+    archive with description, patch and source tree.
+    """
     if form is Form.FOLDER:
         return Response(app.handover.folder(experiment, prefix), media_type="application/zip")
     return text(app.handover.patch(experiment, prefix), "text/x-patch")
@@ -128,9 +129,11 @@ def cancel(app: Services, caller: Caller, experiment: str) -> Response:
     return reply(app.experiments.cancel(experiment, caller))
 
 
-@router.post("/{experiment}:finish", **returns(Experiment, accepts=FinishExperiment), dependencies=[Administrator])
-def finish(app: Services, experiment: str, request: Annotated[FinishExperiment, Depends(json_body(FinishExperiment))]) -> Response:
+@router.post("/{experiment}:finish", **returns(Experiment, accepts=FinishExperiment))
+def finish(
+    app: Services, caller: Caller, experiment: str, request: Annotated[FinishExperiment, Depends(json_body(FinishExperiment))]
+) -> Response:
     """Set how it ended. For protocols that do their work elsewhere; needs the role admin."""
-    if not app.experiments.finish(experiment, request.status, request.cause, request.result):
+    if not app.experiments.finish(experiment, request.status, request.cause, request.result, caller):
         raise IllegalTransition("it has finished already.", where=f"experiment {experiment}")
     return reply(app.experiments.get(experiment))

@@ -13,7 +13,7 @@ from wichtel.experiments import NewToken
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
 from wichtel.server.wire import everything, json_body, reply, returns
-from wichtel.store import Page, Token
+from wichtel.store import Page, TokenInfo
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Route)
 
@@ -34,29 +34,6 @@ class CreateToken:
     label: str = ""
     #: With a time zone; None for never.
     expires: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenInfo:
-    """A token, without its secret."""
-
-    #: Its public part, which stands between its first two underscores.
-    id: str
-    principal: str
-    #: What it is for, in words.
-    label: str
-    #: None for all that its principal may do.
-    scopes: tuple[str, ...]
-    #: None for never.
-    expires: datetime | None
-    created: datetime
-    #: Give or take a minute.
-    last_used: datetime | None
-
-
-def _info(token: Token) -> TokenInfo:
-    shared = ("id", "label", "scopes", "expires", "created", "last_used")
-    return TokenInfo(principal=token.principal.name, **{name: getattr(token, name) for name in shared})
 
 
 @router.post("", **returns(NewToken, status=201, accepts=CreateToken))
@@ -82,7 +59,7 @@ def list_(
     everyone: Annotated[bool, Query(description="Those of all principals.")] = False,
 ) -> Response:
     """Tokens, oldest first. Those of others are for admins."""
-    return reply(everything([_info(token) for token in app.access.tokens(caller, principal, everyone=everyone)]))
+    return reply(everything([TokenInfo.of(token) for token in app.access.tokens(caller, principal, everyone=everyone)]))
 
 
 @router.delete("/{token}", **returns(dict[str, str]))
