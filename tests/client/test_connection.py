@@ -62,11 +62,29 @@ def test_but_not_for_ever() -> None:
     assert len(seen) == 4
 
 
-def test_what_may_happen_only_once_is_not() -> None:
-    client, seen = flaky(1)
-    with pytest.raises(NoService):
-        client.experiments.cancel("e-1")
-    assert len(seen) == 1
+def test_what_may_happen_only_once_is_asked_for_again_under_one_key() -> None:
+    client, seen = flaky(2, b'{"deleted":"careful"}')
+    client.intents.delete("careful")
+    assert len(seen) == 3
+    assert len({request.headers["idempotency-key"] for request in seen}) == 1
+    client.intents.delete("careful")
+    assert seen[-1].headers["idempotency-key"] != seen[0].headers["idempotency-key"]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_who_is_told_to_come_again_does(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("wichtel.client.connection.time.sleep", slept.append)
+    seen: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, content=EMPTY) if len(seen) > 2 else httpx2.Response(status, headers={"Retry-After": "3"})
+
+    with Client("http://service", "token", transport=httpx2.MockTransport(answer)) as client:
+        assert client.models.list() == []
+    assert len(seen) == 3
+    assert all(1.5 <= seconds <= 3 for seconds in slept)
 
 
 def test_a_registration_has_a_key_and_may_be_asked_for_again() -> None:

@@ -27,6 +27,8 @@ class Api:
         if operation is not None:
             self.called.add(operation["operationId"])
             said = operation["responses"].get(str(expect)) or operation["responses"]["default"]
+            if "$ref" in said:
+                said = self.document["components"]["responses"][said["$ref"].rsplit("/", 1)[1]]
             kind = answer.headers["content-type"].split(";")[0]
             assert kind in said["content"]
             if "json" in kind:

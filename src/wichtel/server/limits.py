@@ -16,8 +16,9 @@ from wichtel.domain.doing import note
 from wichtel.server.authentication import Caller
 from wichtel.server.exchange import current
 
-#: Wrong or missing tokens from one address: so many at once, and one more each second.
-FAILURES_AT_ONCE = 30
+#: Wrong or missing tokens from one address: so many at once, and so many more each second. Behind one address may be many people.
+FAILURES_AT_ONCE = 200
+FAILURES_PER_SECOND = 20.0
 #: How many principals, addresses and tokens are remembered.
 _REMEMBERED = 10_000
 
@@ -78,7 +79,7 @@ class Limits:
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._requests = Buckets(per_second, burst) if per_second else None
-        self._failures = Buckets(1.0, FAILURES_AT_ONCE)
+        self._failures = Buckets(FAILURES_PER_SECOND, FAILURES_AT_ONCE)
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     def admit(self, principal: str) -> dict[str, str]:
