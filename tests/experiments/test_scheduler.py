@@ -209,7 +209,9 @@ def test_whatever_happens_shares_limits_and_priorities_hold_and_nothing_waits_th
     few = st.integers(0, 3)
     try:
         for _ in range(data.draw(st.integers(1, 25), label="length")):
-            what = data.draw(st.sampled_from(["add", "add", "finish", "finish", "share", "pause", "limit", "lift", "time", "requeue", "wake"]))
+            what = data.draw(
+                st.sampled_from(["add", "add", "finish", "finish", "share", "pause", "limit", "lift", "time", "requeue", "wake"])
+            )
             group = data.draw(st.sampled_from(GROUPS))
             running = world.in_progress
             match what:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wichtel.domain import Resources, RetryPolicy, Run, RunSpec, RunState, may_move
+from wichtel.domain import QuotaGroup, Resources, RetryPolicy, Run, RunSpec, RunState, may_move
 from wichtel.fleet import FleetSettings
 from wichtel.fleet.devices import count_gpus
 from wichtel.fleet.effects import Ended, Kill, Launch, Measured, Note, Save, Send
@@ -115,16 +115,121 @@ class World:
         return [assign.run for _, assign in self.assigned]
 
 
-def test_larger_priority_goes_first_then_groups_in_turn_then_first_come() -> None:
+def test_groups_in_turn_then_larger_priority_then_first_come() -> None:
     world = World(seats=1)
-    world.add(make_run("busy"))
+    world.add(make_run("busy", quota_group="b"))
     world.add(
         *(make_run(f"a{n}", quota_group="a") for n in range(3)),
         make_run("b0", quota_group="b"),
         make_run("urgent", priority=5, quota_group="a"),
     )
     world.run_out()
-    assert world.order == ["busy", "urgent", "a0", "b0", "a1", "a2"]
+    assert world.order == ["busy", "urgent", "b0", "a0", "a1", "a2"]
+
+
+def test_a_group_that_occupies_less_goes_first_whatever_its_runs_are_like() -> None:
+    world = World(seats=8, capacity=Resources(cpus=8))
+    world.add(*(make_run(f"big{n}", quota_group="a", resources=Resources(cpus=2)) for n in range(4)))
+    world.add(*(make_run(f"more{n}", quota_group="a", resources=Resources(cpus=2)) for n in range(4)))
+    world.add(*(make_run(f"small{n}", quota_group="b") for n in range(8)))
+    # Whenever one of the big ones ends, the other group catches up.
+    for worker, assign in world.assigned[:2]:
+        world.answer(worker, assign)
+    assert world.order[4:] == ["small0", "small1", "small2", "small3"]
+
+
+def test_a_group_keeps_to_its_share_of_the_fleet_and_others_use_the_rest() -> None:
+    world = World(seats=4, capacity=Resources(cpus=8, gpus=4))
+    world.roster.share([QuotaGroup(name="a", max_runs=3, max_gpus=1.0)])
+    world.add(*(make_run(f"a{n}", quota_group="a", resources=Resources(gpus=0.5)) for n in range(4)), make_run("cpu", quota_group="a"))
+    world.add(make_run("b0", quota_group="b", resources=Resources(gpus=2)))
+    assert sorted(world.order) == ["a0", "a1", "b0", "cpu"]
+    # A larger share counts at once.
+    world.answer(*next(entry for entry in world.assigned if entry[1].run == "b0"))
+    world.roster.share([QuotaGroup(name="a", max_runs=4, max_gpus=1.5)])
+    world.settle()
+    assert sorted(world.order) == ["a0", "a1", "a2", "b0", "cpu"]
+    world.run_out()
+
+
+def test_a_run_that_its_groups_share_never_holds_waits_and_keeps_nobody_from_work() -> None:
+    world = World(seats=2, capacity=Resources(cpus=4))
+    world.roster.share([QuotaGroup(name="a", max_cpus=1)])
+    world.add(make_run("never", quota_group="a", resources=Resources(cpus=2)), *(make_run(f"s{n:02}", quota_group="a") for n in range(60)))
+    for _ in range(70):
+        for worker, assigns in list(world.workers.items()):
+            for assign in list(assigns):
+                world.answer(worker, assign)
+    assert len(world.ended) == 60
+    assert list(world.roster.jobs) == ["never"]
+    world.roster.share([])
+    world.settle()
+    world.run_out()
+    assert world.order[-1] == "never"
+
+
+def test_a_large_run_is_not_passed_over_for_ever_by_small_ones_of_its_group() -> None:
+    world = World(seats=4, capacity=Resources(cpus=4))
+    world.roster.share([QuotaGroup(name="a", max_cpus=2)])
+    world.add(make_run("first", quota_group="a"))
+    world.add(make_run("big", quota_group="a", resources=Resources(cpus=2)), *(make_run(f"s{n:02}", quota_group="a") for n in range(60)))
+    while "big" not in world.order:
+        at_work = [(w, a) for w, assigns in world.workers.items() for a in assigns]
+        world.answer(*min(at_work, key=world.assigned.index))
+        assert len(world.order) < 40
+    world.run_out()
+    assert len(world.ended) == 62
+
+
+@given(data=st.data())
+def test_whatever_happens_no_group_is_given_more_than_its_share_and_all_come_to_their_end(data: st.DataObject) -> None:
+    seats = data.draw(st.integers(1, 4))
+    world = World(seats=seats, capacity=Resources(cpus=4, gpus=2))
+    shares: dict[str, QuotaGroup] = {}
+    needs: dict[str, Resources] = {}
+    amounts = st.sampled_from([None, 0, 1, 2])
+    for step in range(data.draw(st.integers(1, 30))):
+        before = len(world.assigned)
+        match data.draw(st.sampled_from(["add", "add", "answer", "answer", "share", "die", "tick"])):
+            case "add":
+                name, group = f"r{step}", data.draw(st.sampled_from("abc"))
+                needs[name] = Resources(cpus=data.draw(st.sampled_from([0.5, 1, 2])), gpus=data.draw(st.sampled_from([0, 0.5, 1])))
+                priority = data.draw(st.integers(0, 2))
+                world.add(make_run(name, quota_group=group, resources=needs[name], priority=priority, retry=RetryPolicy(max_attempts=50)))
+            case "answer" if at_work := [(w, a) for w, assigns in world.workers.items() for a in assigns]:
+                world.answer(*data.draw(st.sampled_from(at_work)))
+            case "share":
+                name = data.draw(st.sampled_from("abc"))
+                shares[name] = QuotaGroup(name=name, max_runs=data.draw(amounts), max_cpus=data.draw(amounts), max_gpus=data.draw(amounts))
+                world.roster.share(shares.values())
+                world.settle()
+            case "die" if world.workers:
+                world.die(data.draw(st.sampled_from(sorted(world.workers))))
+            case "tick":
+                world.now += 1
+                for worker in world.workers:
+                    world.roster.hear(worker, Heartbeat())
+                world.roster.tick()
+                world.settle()
+            case _:
+                continue
+        running = [seat.job for seat in world.roster.seats if seat.job is not None]
+        given_now = {assign.run for _, assign in world.assigned[before:]}
+        for name, share in shares.items():
+            mine = [job.run.spec.resources for job in running if job.run.spec.quota_group == name]
+            if not any(job.id in given_now for job in running if job.run.spec.quota_group == name):
+                # A share that was made smaller takes nothing away from runs that are at work.
+                continue
+            assert share.max_runs is None or len(mine) <= share.max_runs
+            assert share.max_cpus is None or sum(need.cpus for need in mine) <= share.max_cpus
+            assert share.max_gpus is None or sum(need.gpus for need in mine) <= share.max_gpus
+    # Nothing is lost of what was reckoned: with all shares lifted, everything is carried out.
+    world.roster.share([])
+    world.settle()
+    world.run_out()
+    assert Counter(run.spec.id for run in world.ended) == Counter(list(needs))
+    assert world.roster.free == Room.of(Resources(cpus=4, gpus=2))
+    assert [world.roster.shares.used(name) for name in "abc"] == [0.0, 0.0, 0.0]
 
 
 def test_what_does_not_fit_waits_and_small_ones_pass_but_not_for_ever() -> None:

@@ -107,7 +107,9 @@ class Driver:
         graph = self._graphs.get(name)
         if graph is None:
             raise SystemFault(f"no graph and no handler is called {name!r} here.", hint=did_you_mean(name, self._graphs))
-        reserved = self._reserve(dbos, graph, await self._call(self._quick, self._history, workflow))
+        # The one step of a handler has the first number, whether it is kept already or not.
+        history = {} if graph.single else await self._call(self._quick, self._history, workflow)
+        reserved = self._reserve(dbos, graph, history)
         outputs: dict[str, Any] = {}
         tasks: dict[str, asyncio.Task[None]] = {}
 
