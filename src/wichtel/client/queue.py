@@ -24,6 +24,14 @@ class QuotaGroups:
         """The shares that somebody set."""
         return self._connection.all(QuotaGroup, "/v1/quota-groups")
 
+    def get(self, name: str) -> QuotaGroup:
+        """The share of a group.
+
+        Raises:
+            NotFound: nothing was set for it.
+        """
+        return self._connection.get(QuotaGroup, f"/v1/quota-groups/{quote(name)}")
+
     def delete(self, name: str) -> None:
         """Forget what was set for a group: it has the default share then, and is not paused.
 

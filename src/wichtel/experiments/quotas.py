@@ -46,6 +46,17 @@ class Quotas:
         with self._db.read() as tx:
             return tx.quota_groups.list()
 
+    def get(self, name: str) -> QuotaGroup:
+        """What was set for a group.
+
+        Raises:
+            NotFound: nothing was.
+        """
+        found = {group.name: group for group in self.list()}
+        if name not in found:
+            raise NotFound(f"no share was set for {name!r}.", hint=did_you_mean(name, found))
+        return found[name]
+
     def delete(self, name: str, principal: Principal) -> None:
         """Forget what was set for a group: it has the default share then, and is not paused.
 

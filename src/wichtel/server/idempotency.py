@@ -120,7 +120,7 @@ def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
                 tx.exclusive(marks["kind"])
                 conditions.check(_tag_now(thing, arguments) if conditions else None)
             answer = call()
-            if thing is not None and answer.status_code < 300:
+            if thing is not None and exchange.method != "DELETE":
                 answer.headers["etag"] = tag_of(bytes(answer.body))
             if key is not None:
                 tx.idempotency.keep(exchange.principal, key, exchange.route, _stored(answer))

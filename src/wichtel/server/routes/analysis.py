@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from wichtel.domain import Comparison
 from wichtel.server.authentication import Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(prefix="/analysis", tags=["analysis"])
+router = APIRouter(prefix="/analysis", tags=["analysis"], route_class=Route)
 
 
 @router.get("", **returns(Comparison))

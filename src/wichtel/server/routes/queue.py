@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from wichtel.domain import Queue, Waiting
 from wichtel.server.authentication import Services
+from wichtel.server.idempotency import Route
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(tags=["queue"])
+router = APIRouter(tags=["queue"], route_class=Route)
 
 
 @router.get("/queue", **returns(Queue))

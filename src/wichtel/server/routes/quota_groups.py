@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from wichtel.domain import ALL, Limit, LimitKind, QuotaGroup
 from wichtel.server.authentication import Caller, Services
-from wichtel.server.idempotency import Route
+from wichtel.server.idempotency import Route, conditional
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
@@ -27,6 +27,7 @@ class PauseGroup:
 
 
 @router.put("", **returns(QuotaGroup, accepts=QuotaGroup))
+@conditional("quota groups", lambda app, group: app.quotas.get(group.name))
 def put(app: Services, caller: Caller, group: Annotated[QuotaGroup, Depends(json_body(QuotaGroup))]) -> Response:
     """Set a team's share; needs the role admin. Whether the group is paused stays as it is."""
     return reply(app.quotas.put(group, caller))
@@ -38,7 +39,14 @@ def list_(app: Services) -> Response:
     return reply(everything(app.quotas.list()))
 
 
+@router.get("/{group:path}", **returns(QuotaGroup))
+def get(app: Services, group: str) -> Response:
+    """The share that was set for a group."""
+    return reply(app.quotas.get(group))
+
+
 @router.delete("/{group:path}", status_code=204)
+@conditional("quota groups", lambda app, group: app.quotas.get(group))
 def delete(app: Services, caller: Caller, group: str) -> Response:
     """Forget what was set for a group, which has the default share then; needs the role admin."""
     app.quotas.delete(group, caller)
