@@ -18,9 +18,7 @@ def add(
     kind: Annotated[str, typer.Argument(help="email, webhook, slack, or the kind of a plug-in.")],
     address: Annotated[str, typer.Argument(help="An e-mail address or a URL; by default your own e-mail address.")] = "",
     team: Annotated[str | None, typer.Option(help="Make it a team's: it hears of all that takes the team's share.")] = None,
-    on: Annotated[
-        list[str] | None, typer.Option(help="An ending that it hears of, such as SATISFIED; again for more; by default all.")
-    ] = None,
+    on: Annotated[list[str] | None, typer.Option(help="An ending that it hears of, such as SATISFIED; may be repeated.")] = None,
 ) -> None:
     """Add a channel. The secret that a webhook's messages are signed with is printed this once."""
     from wichtel.cli.choices import one_of

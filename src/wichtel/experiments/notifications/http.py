@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,6 +41,11 @@ class Poster:
     def __init__(self, *, private_addresses: bool = False, total_seconds: float = TOTAL_SECONDS) -> None:
         self._private_addresses = private_addresses
         self._total_seconds = total_seconds
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        # Reading the certificates of all authorities takes long.
+        return ssl.create_default_context()
 
     def check(self, address: str) -> str:
         """The URL, if it can be posted to.
@@ -90,13 +96,14 @@ class Poster:
         except InvalidInput as error:
             # The setting has changed since.
             raise NotAccepted(error.message, hint=error.hint) from None
+        context = self._context
         backend = _Guarded(time.monotonic() + self._total_seconds, private_addresses=self._private_addresses)
         timeout = {"connect": CONNECT_SECONDS, "read": self._total_seconds, "write": self._total_seconds, "pool": CONNECT_SECONDS}
         all_headers = {"Content-Type": "application/json", "User-Agent": "wichtel", "Connection": "close", **headers}
         given = [(name.encode(), value.encode()) for name, value in {"Host": urlsplit(address).netloc, **all_headers}.items()]
         try:
             with (
-                httpcore2.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=backend, retries=0) as pool,
+                httpcore2.ConnectionPool(ssl_context=context, network_backend=backend, retries=0) as pool,
                 pool.stream("POST", address, headers=given, content=body, extensions={"timeout": timeout}) as answer,
             ):
                 status = answer.status

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from typing import Any
 
 from wichtel.experiments.notifications.email import Email, MailServer
 from wichtel.experiments.notifications.http import Poster
@@ -50,7 +51,7 @@ def notifiers(settings: NotifierSettings) -> dict[str, Notifier]:
     found: dict[str, Notifier] = {}
     for point in entry_points(group=GROUP):
         try:
-            make: Callable[[NotifierSettings], Notifier] = point.load()
+            make: Callable[[NotifierSettings], Any] = point.load()
             notifier = make(settings)
             if not isinstance(notifier, Notifier):
                 _log.warning("the notifier %s is left out: %s makes none", point.name, point.value)
