@@ -13,6 +13,7 @@ from wichtel.domain import (
     ExperimentConfig,
     ExperimentResult,
     ExperimentStatus,
+    Float,
     Measurement,
     Model,
     Objective,
@@ -59,9 +60,9 @@ def found(service: Any) -> None:
                 candidate_metrics={"auc": 0.5 + i / 16},
             )
             tx.experiments.finish(f"e-s{i}", ExperimentStatus.SATISFIED, f"Cause {i}.", result)
-        spec = StudySpec(id="s-search", name="Search me", entry="m:f", space=Space({}), objectives=(Objective(metric="x"),))
+        spec = StudySpec(id="s-search", name="Search me", entry="m:f", space=Space({"x": Float(0, 1)}), objectives=(Objective(metric="x"),))
         tx.studies.add(spec)
-        tx.trials.put_many(Trial(study="s-search", number=i, config={}, created=now) for i in range(5))
+        tx.trials.put_many(Trial(study="s-search", number=i, config={"x": 0.5}, created=now) for i in range(5))
         tx.runs.add(RunSpec(id="run-search", entry="m:f"))
         tx.measurements.add_many(
             Measurement(run="run-search", attempt=a, step=s, metrics={"x": float(a)}) for a, s in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 4)]

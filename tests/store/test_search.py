@@ -204,7 +204,7 @@ def terms(draw):
         field = draw(st.sampled_from(["created", "started", "finished"]))
         return Compare(field, operator, draw(TIMES))
     metric = draw(st.sampled_from(["auc", "loss", "only", "none"])) if kind == "metric" else ""
-    fields = ["delta", "relative", "baseline", "candidate", "low"] if metric else ["duration", "models_trained"]
+    fields = ["delta", "relative", "baseline", "candidate", "low"] if metric else ["duration", "models_trained", "priority"]
     field, number = draw(st.sampled_from(fields)), draw(NUMBERS)
     return draw(
         st.sampled_from([Compare(field, operator, number, metric), Match(field, (number,), metric), Match(field, (anything,), metric)])

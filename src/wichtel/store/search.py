@@ -19,9 +19,7 @@ from wichtel.store.types import Time
 #: Where fields are that do not have a column of their name.
 _ELSEWHERE = {"team": experiments.c.quota_group, "duration": experiments.c.duration_seconds}
 _COLUMNS: dict[str, sa.Column[Any]] = {
-    name: _ELSEWHERE[name] if name in _ELSEWHERE else experiments.c[name]
-    for name, field in FIELDS.items()
-    if not field.of_metric and (name in _ELSEWHERE or name in experiments.c)
+    name: _ELSEWHERE[name] if name in _ELSEWHERE else experiments.c[name] for name, field in FIELDS.items() if not field.of_metric
 }
 
 
@@ -47,24 +45,34 @@ class _Conditions:
                 return sa.and_(sa.true(), *map(self.of, query.terms))
             case Or():
                 return sa.or_(sa.false(), *map(self.of, query.terms))
+            case Not(term=Match() | Compare() as term) if term.metric:
+                # A database turns this into a join, which it does not with the opposite of IN.
+                fit = self.of_metric(term).where(metric_deltas.c.experiment == experiments.c.id)
+                return sa.not_(sa.exists(fit.correlate(experiments)))
             case Not():
                 return sa.not_(self.of(query.term))
             case Word():
                 # A word is looked for anywhere, a pattern's ends as well.
                 anywhere = Pattern(("", *query.pattern.parts, ""))
                 return sa.or_(*(self.like(_COLUMNS[name], anywhere) for name in TEXT_FIELDS))
-            case Match():
-                return self.of_field(query.field, query.metric, lambda column: self.matches(FIELDS[query.field].kind, column, query.values))
-            case Compare():
-                return self.of_field(query.field, query.metric, lambda column: self.compares(column, query.operator, query.value))
+            case Match() | Compare():
+                if query.metric:
+                    return experiments.c.id.in_(self.of_metric(query))
+                column = _COLUMNS[query.field]
+                holds = self.holds(query, column)
+                return sa.and_(column.is_not(None), holds) if column.nullable else holds
 
-    def of_field(self, field: str, metric: str, holds: Any) -> sa.ColumnElement[bool]:
-        if metric:
-            column = metric_deltas.c[field]
-            fit = sa.select(metric_deltas.c.experiment).where(metric_deltas.c.metric == metric, column.is_not(None), holds(column))
-            return experiments.c.id.in_(fit)
-        column = _COLUMNS[field]
-        return sa.and_(column.is_not(None), holds(column)) if column.nullable else holds(column)
+    def of_metric(self, term: Match | Compare) -> sa.Select[tuple[str]]:
+        """The experiments whose metric does so."""
+        column = metric_deltas.c[term.field]
+        return sa.select(metric_deltas.c.experiment).where(
+            metric_deltas.c.metric == term.metric, column.is_not(None), self.holds(term, column)
+        )
+
+    def holds(self, term: Match | Compare, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+        if isinstance(term, Match):
+            return self.matches(FIELDS[term.field].kind, column, term.values)
+        return self.compares(column, term.operator, term.value)
 
     def matches(self, kind: FieldKind, column: sa.Column[Any], values: Iterable[Value]) -> sa.ColumnElement[bool]:
         patterns = [value for value in values if isinstance(value, Pattern)]
