@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +313,23 @@ def test_cancel_of_what_has_ended_or_never_was_does_nothing(setup: Setup) -> Non
     setup.workflows.cancel("nobody")
     assert setup.state("h1") == "SUCCEEDED"
     assert setup.state("nobody") is None
+
+
+def test_what_is_under_way_is_listed_and_canceled_at_once_and_what_ended_is_forgotten(setup: Setup) -> None:
+    setup.enqueue("waits", "w1")
+    setup.enqueue("listener", "in a month", delay_seconds=30 * 86_400)
+    setup.enqueue("listener", "h1")
+    setup.end("h1")
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    assert setup.workflows.list_underway(soon - timedelta(hours=1)) == []
+    assert set(setup.workflows.list_underway(soon)) == {"w1", "in a month"}
+    setup.workflows.cancel_many(["w1", "in a month", "h1", "nobody"])
+    assert [setup.state(w) for w in ("w1", "in a month", "h1")] == ["CANCELED", "CANCELED", "SUCCEEDED"]
+    assert setup.workflows.list_underway(soon) == []
+    assert setup.workflows.forget_before(soon - timedelta(hours=1)) == 0
+    assert setup.workflows.forget_before(soon, lambda ids: {"w1"} & set(ids)) == 2
+    assert [setup.state(w) for w in ("w1", "in a month", "h1")] == ["CANCELED", None, None]
+    assert setup.workflows.steps("h1") == []
+    # A forgotten one may be enqueued again.
+    setup.enqueue("listener", "h1")
+    assert setup.end("h1") == "SUCCEEDED"

@@ -179,8 +179,8 @@ class Jobs:
         self._underway = {name: (token, thread) for name, (token, thread) in self._underway.items() if thread.is_alive()}
         if self._underway and time.monotonic() - self._renewed >= self._claim_seconds / 4:
             with self._db.transaction() as tx:
-                for name, (token, _) in self._underway.items():
-                    if not tx.jobs.renew(name, token, self._claim_seconds):
+                for name, (held, _) in self._underway.items():
+                    if not tx.jobs.renew(name, held, self._claim_seconds):
                         log.warning("job %s was taken over by another process, since this one was silent for too long", name)
             self._renewed = time.monotonic()
         with self._db.read() as tx:

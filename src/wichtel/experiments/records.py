@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -74,7 +75,6 @@ def _record(experiment: Experiment, trained: int, kind: str) -> Record:
     assert e.finished is not None, "only what is finished is exported"
     baseline = result.baseline_metrics if result else {}
     candidate = result.candidate_metrics if result else {}
-    failure = getattr(e, "failure", None)
     return Record(
         id=e.id,
         registration=e.registration,
@@ -88,8 +88,8 @@ def _record(experiment: Experiment, trained: int, kind: str) -> Record:
         team=e.quota_group,
         status=str(e.status),
         cause=e.cause,
-        failure_category=str(failure.category) if failure else "",
-        failure_step=failure.step if failure else "",
+        failure_category=e.failure.category if e.failure else "",
+        failure_step=e.failure.step if e.failure else "",
         created=e.created,
         started=e.started,
         began=e.began,
@@ -216,7 +216,7 @@ class Exports:
             frame = frame.filter(pl.col("team") == team)
         return frame.sort("finished", "id")
 
-    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> list[pl.DataFrame]:
+    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> builtins.list[pl.DataFrame]:
         import polars as pl
 
         found = []
