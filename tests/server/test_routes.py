@@ -8,7 +8,7 @@ import time
 import zipfile
 from typing import Any
 
-from wichtel.domain import Measurement
+from wichtel.domain import ExperimentStatus, Failure, Measurement
 
 
 def archive(folder: Any) -> bytes:
@@ -55,7 +55,15 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("GET", "/v1/protocols/SetHyperparameters")["parameters"][0]["name"] == "values"
 
     assert api("PUT", "/v1/quota-groups", json={"name": "routes", "max_in_progress": 2})["max_in_progress"] == 2
-    assert {"name": "routes", "max_in_progress": 2} in api("GET", "/v1/quota-groups")["items"]
+    assert ("routes", 2) in [(g["name"], g["max_in_progress"]) for g in api("GET", "/v1/quota-groups")["items"]]
+    assert api("POST", "/v1/quota-groups/routes:pause", json={"reason": "repairs"})["paused"]["reason"] == "repairs"
+    assert api("POST", "/v1/quota-groups/routes:resume")["paused"] is None
+    api("DELETE", "/v1/quota-groups/routes", 204)
+    limit = {"kind": "user", "name": "bob", "max_in_progress": 3}
+    assert api("PUT", "/v1/limits", json=limit)["quota_group"] == "*"
+    assert [one["name"] for one in api("GET", "/v1/limits")["items"]] == ["bob"]
+    api("DELETE", "/v1/limits", 204, params={"kind": "user", "name": "bob"})
+    assert api("GET", "/v1/queue")["items"] == []
 
     wanted = {"protocol": "SetHyperparameters", "intent": "anything", "parameters": {"values": {"weight": 2}}}
     request = {"models": ["routes/one"], "protocols": [wanted], "idempotency_key": "routes"}
@@ -73,6 +81,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
         experiment
     ]
     assert {s["state"] for s in api("GET", f"/v1/experiments/{experiment}/steps")["items"]} == {"SUCCEEDED"}
+    assert api("GET", f"/v1/experiments/{experiment}/waiting")["text"] == "It has finished."
     diff = api("GET", f"/v1/experiments/{experiment}/diff")
     assert b'+    "weight": 2,' in diff
     candidate = finished["result"]["candidate"]
@@ -113,6 +122,8 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api.http.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert api("DELETE", "/v1/intents/anything", params={"models": "routes/*"}) == {"deleted": "anything"}
 
+    tell(api, service, experiment)
+
     operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
     # The stream has a test of its own.
     assert operations - api.called == {"events_stream", "studies_cancel"}
@@ -135,3 +146,31 @@ def test_a_study_of_a_function_that_the_workers_can_import_finds_its_best(api):
         time.sleep(0.1)
     trials = api("GET", "/v1/trials?study=fractions")["items"]
     assert sorted(t["metrics"]["size"] for t in trials) == [0.5, 1.0, 1.5, 2.0, 2.5]
+
+
+def tell(api: Any, service: Any, experiment: str) -> None:
+    """Channels, watches, notifications and triage."""
+    made = api(
+        "POST", "/v1/channels", 201, json={"kind": "webhook", "address": "https://hooks.example.invalid/a/secret", "events": ["SATISFIED"]}
+    )
+    channel = made["channel"]
+    assert made["secret"].startswith("whsec_")
+    assert channel["address"] == "https://hooks.example.invalid/…"
+    assert api("GET", "/v1/channels")["items"] == api("GET", "/v1/channels", params={"everyone": "true"})["items"] == [channel]
+    assert api("GET", f"/v1/channels/{channel['id']}") == channel
+    assert api("POST", f"/v1/channels/{channel['id']}:test")["state"] == "failed"
+    problem = api("POST", "/v1/channels", 422, json={"kind": "webhook", "address": "https://127.0.0.1/"})
+    assert "public internet" in problem["message"]
+    assert api("DELETE", f"/v1/channels/{channel['id']}") == {"deleted": channel["id"]}
+    watch = api("POST", "/v1/watches", 201, json={"kind": "model", "subject": "routes/one"})
+    assert watch in api("GET", "/v1/watches")["items"]
+    assert api("DELETE", "/v1/watches", params={"kind": "model", "subject": "routes/one"}) == {"deleted": "routes/one"}
+    assert api("GET", "/v1/notifications", params={"everyone": "true", "experiment": experiment})["items"] == []
+    with service.app.db.transaction() as tx:
+        case = tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire"), "P", experiment)
+    assert api("GET", "/v1/triage", params={"state": "open"})["items"][0]["fingerprint"] == case
+    assert api("POST", f"/v1/triage/{case}:resolve", json={"state": "fixed", "note": "put out"})["who"] == "admin"
+    assert api("GET", f"/v1/triage/{case}")["note"] == "put out"
+    with service.app.db.transaction() as tx:
+        tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire"), "P", experiment)
+    assert api("GET", f"/v1/triage/{case}")["state"] == "open", "it has happened again"

@@ -138,8 +138,7 @@ class Channels:
             NotFound: there is none, or none that `principal` may know of.
             NotPermitted: it is another's.
         """
-        channel = self._get(identity, principal)
-        self._permit(principal, channel.owner_kind, channel.owner)
+        channel = self._get_to_change(identity, principal)
         with self._db.transaction() as tx:
             tx.channels.delete(identity)
             tx.audit.add(principal.name, "delete_channel", identity, {"kind": channel.kind, "owner": channel.owner})
@@ -151,8 +150,7 @@ class Channels:
             NotFound: there is none, or none that `principal` may know of.
             NotPermitted: it is another's.
         """
-        channel = self._get(identity, principal)
-        self._permit(principal, channel.owner_kind, channel.owner)
+        channel = self._get_to_change(identity, principal)
         with self._db.read() as tx:
             secret = tx.channels.secret(identity)
         message = Message(id=secrets.token_hex(16), items=(), test=True)
@@ -235,6 +233,16 @@ class Channels:
             if mine or principal.may("see_notifications"):
                 return channel
         raise NotFound(f"there is no channel {identity!r}.", hint="See `wichtel channels list`.")
+
+    def _get_to_change(self, identity: str, principal: Principal) -> Channel:
+        try:
+            channel = self._get(identity, principal)
+        except NotFound:
+            # Who could change no channel at all is told so.
+            principal.permit("change_channel", owner=principal.name)
+            raise
+        self._permit(principal, channel.owner_kind, channel.owner)
+        return channel
 
     def _permit(self, principal: Principal, owner_kind: OwnerKind, owner: str) -> None:
         if owner_kind is OwnerKind.USER:

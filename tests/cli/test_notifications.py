@@ -1,0 +1,60 @@
+"""Telling people, and looking into failures, from the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def model(wichtel: Any, service: Any) -> str:
+    """A model that is registered."""
+    if "d" not in [d["name"] for d in wichtel("datasets", "list", "--json").data]:
+        wichtel("datasets", "add", "d", service.folder / "d.csv", "--time-column", "t")
+    wichtel("models", "add", "cli/told", service.folder / "plan")
+    return "cli/told"
+
+
+def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: str) -> None:
+    wichtel("watch", "model", model)
+    assert model in wichtel("watch", "list").out
+    added = wichtel("channels", "add", "webhook", "https://hooks.example.invalid/secret", "--on", "user_error")
+    assert "whsec_" in added.out
+    [channel] = wichtel("channels", "list", "--json").data
+    assert channel["events"] == ["USER_ERROR"]
+    assert "secret" not in wichtel("channels", "list").out
+    assert "not taken" in wichtel("channels", "test", channel["id"], expect=2).err
+
+    intent = {"name": "mrr", "primary": "mrr", "constraints": [{"metric": "mrr", "expectation": "larger", "threshold": 0.0}]}
+    with service.app.db.transaction() as tx:
+        from wichtel.domain import Intent
+        from wichtel.store import codec
+
+        tx.intents.put(codec.from_plain(intent, Intent))
+    made = wichtel("register", model, "TrainModel", "--intent", "mrr", "--json").data
+    experiment = made["experiments"][0]
+    wichtel("experiments", "show", experiment, "--follow", expect=2)
+    shown = wichtel("experiments", "show", experiment)
+    assert "metric.unknown" in shown.out
+    assert "what to do" in shown.out
+    failure = wichtel("experiments", "show", experiment, "--json").data["failure"]
+    assert failure["step"] == "report"
+    [told] = wichtel("notifications", "list", "--experiment", experiment, "--json").data
+    assert told["channel"] == channel["id"]
+    assert f"experiment/{experiment}/finished" in wichtel("notifications", "list", "--all").out
+    wichtel("channels", "delete", channel["id"])
+    wichtel("watch", "model", model, "--stop")
+    assert "There are none" in wichtel("watch", "list").err
+
+
+def test_cases_are_resolved(wichtel: Any, service: Any, model: str) -> None:
+    from wichtel.domain import ExperimentStatus, Failure
+
+    example = wichtel("register", model, "TrainModel", "--json").data["experiments"][0]
+    with service.app.db.transaction() as tx:
+        case = tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire in room 7"), "P", example)
+    assert "fire in room #" in wichtel("triage", "list", "--state", "open").out
+    assert example in wichtel("triage", "show", case).out
+    assert "put out" in wichtel("triage", "resolve", case, "fixed", "--note", "put out").out
+    assert wichtel("triage", "list", "--state", "open", "--json").data == []
