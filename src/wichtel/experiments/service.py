@@ -69,10 +69,10 @@ class Experiments:
         with self._db.transaction() as tx:
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
                 return known
-            experiments = self._expand(tx, request, identity, principal)
-            teams = {e.quota_group for e in experiments}
+            teams = {tx.models.get(name).team for name in request.models}
             for team in sorted(teams):
                 principal.permit("register_models", team=team)
+            experiments = self._expand(tx, request, identity, principal)
             registration = Registration(
                 id=identity,
                 owner=principal.name,
