@@ -246,7 +246,8 @@ def _fill(app: App) -> None:
             given = {"registration": "r-1", "model": "m", "target": "v-1", "protocol": "TrainModel", "owner": "olga", "quota_group": "ads"}
             tx.experiments.add(Experiment(id=name, config=ExperimentConfig(intent=INTENT), created=tx.now, **given))
         tx.runs.add(RunSpec(id="run-1", entry="m:f", quota_group="ads"))
-        spec = StudySpec(id="s-1", name="s-1", entry="m:f", space=Space({"x": Bool()}), objectives=(Objective(metric="x"),), quota_group="ads")
+        space = Space({"x": Bool()})
+        spec = StudySpec(id="s-1", name="s-1", entry="m:f", space=space, objectives=(Objective(metric="l"),), quota_group="ads")
         tx.studies.add(spec)
         tx.intents.put(Intent(name="olgas", primary="auc", constraints=INTENT.constraints), "olga")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -93,7 +94,7 @@ def test_a_wrong_token_logs_nobody_in(place: Place, browser: httpx2.Client) -> N
 @pytest.mark.parametrize("csrf", [None, "", "0" * 64, "é"])
 def test_a_change_without_the_csrf_token_is_refused(place: Place, browser: httpx2.Client, csrf: str | None) -> None:
     log_in(place, browser)
-    headers = {} if csrf is None else {"X-CSRF-Token": csrf.encode()}
+    headers = [] if csrf is None else [(b"X-CSRF-Token", csrf.encode())]
     answer = browser.put("/v1/teams", json={"name": "pages"}, headers=headers)
     assert answer.status_code == 403
     assert "CSRF" in answer.json()["message"]
@@ -238,3 +239,42 @@ def test_logins_that_keep_failing_are_slowed_down(tmp_path: Path) -> None:
     with Background(place.app, place.socket), place.browser() as browser:
         assert {browser.post("/login", json={"token": f"wt_{i}"}).status_code for i in range(40)} == {401, 429}
     place.app.stop()
+
+
+def test_no_secret_is_in_the_log_nor_in_the_audit_log(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    handler, root = Keep(logging.DEBUG), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        place = Place(tmp_path, oidc_issuer="http://127.0.0.1:9", oidc_client_secret="an-oidc-secret")
+        with Background(place.app, place.socket), place.browser() as browser:
+            csrf = log_in(place, browser)
+            cookie = browser.cookies["wichtel_session"]
+            made = browser.post("/v1/tokens", json={"label": "mine"}, headers={"X-CSRF-Token": csrf}).json()
+            # Somebody pastes a whole token where an id belongs; tries one that is wrong; logs in elsewhere; goes.
+            assert browser.delete(f"/v1/tokens/{made['token']}", headers={"X-CSRF-Token": csrf}).status_code == 404
+            assert browser.delete(f"/v1/tokens/{made['token']}").status_code == 403
+            wrong = "wt_0123456789_" + "w" * 43
+            assert browser.get("/v1/me", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
+            assert browser.post("/login", json={"token": wrong}).status_code == 401
+            assert browser.get("/login/oidc").status_code in (500, 503)
+            assert browser.post("/logout", data={"csrf_token": csrf}).status_code == 303
+        with place.app.db.read() as tx:
+            entries = tx.audit.list(limit=1000)
+        place.app.stop()
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+    assert {"log_in", "create_token", "log_out"} <= {entry.action for entry in entries}
+    assert {"authenticate", "tokens_revoke"} & {entry.action for entry in entries if entry.outcome == "denied"}
+    assert any("/v1/tokens" in line or "tokens" in line for line in lines)
+    told = "\n".join([*lines, *map(repr, entries)])
+    for secret in (place.token, cookie, csrf, made["token"], wrong, "an-oidc-secret"):
+        assert secret not in told
