@@ -29,6 +29,15 @@ expected-statuses = ["401", "403", "404", "405", "406", "409", "412", "413", "42
 expected-statuses = ["401", "403", "422"]
 """
 
+#: It knows no archives.
+HOOKS = """
+import schemathesis
+
+@schemathesis.serializer("application/zip")
+def archive(context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
+"""
+
 
 def test_nothing_is_wrong_with_the_document_or_the_service(tmp_path: Path) -> None:
     app = App(load_settings({"home": tmp_path / "home", "requests_per_second": 0.0, "workers": 1}))
@@ -45,18 +54,19 @@ def test_nothing_is_wrong_with_the_document_or_the_service(tmp_path: Path) -> No
 
 def schemathesis(url: str, token: str | None, folder: Path) -> Any:
     (folder / "schemathesis.toml").write_text(CONFIG)
+    (folder / "hooks.py").write_text(HOOKS)
     return subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", folder / "schemathesis.toml"),
             *("run", f"{url}/v1/openapi.json", "-H", f"Authorization: Bearer {token}"),
             *("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(EXAMPLES)),
             *("--seed", "1", "--no-shrink", "--continue-on-failure", "--warnings", "off", "--suppress-health-check", "all"),
-            # Adding a model waits for a worker, of which there is none; streams do not end.
+            # Streams do not end.
             *("--exclude-operation-id", "events_stream"),
             *("--request-timeout", "30"),
         ],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160"},
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder), "NO_COLOR": "1", "COLUMNS": "160"},
     )

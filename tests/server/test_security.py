@@ -156,6 +156,12 @@ def test_two_lengths_are_one_too_many(service: Any) -> None:
     assert raw(service, head + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}").startswith(b"HTTP/1.1 400")
 
 
+def test_a_wrong_method_is_told_the_right_ones(api: Any) -> None:
+    for path, methods in {"models": "GET", "models/a/b": "GET, PUT", "models/a:launch": "POST", "runs/a/b:cancel": "POST"}.items():
+        answer = api.http.request("OPTIONS", f"/v1/{path}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods), path
+
+
 def test_headers_that_are_too_long_or_split_the_answer(service: Any, api: Any) -> None:
     assert raw(service, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 200_000 + b"\r\n\r\n").startswith(b"HTTP/1.1 400")
     for given in ("a\tb", "a b", "é".encode("latin-1").decode("latin-1"), "x" * 65, "<b>", "'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -118,3 +119,17 @@ def _references(schema: Any) -> Iterator[str]:
                 yield value.rsplit("/", 1)[1]
             else:
                 yield from _references(value)
+
+
+def allowed(path: str, routes: Iterable[Any]) -> str:
+    """The methods of an address, as the header Allow lists them; empty if there is no such address.
+
+    The router looks no further than the first route that fits but for its method; this finds all of the template that fits best.
+    """
+    found: dict[str, set[str]] = {}
+    for route in routes:
+        if route.path_regex.match(path.removeprefix("/v1")):
+            found.setdefault(route.path_format, set()).update(route.methods)
+    # The more of a template is literal, the better it fits.
+    best = max(found, key=lambda template: len(re.sub(r"\{\w+\}", "", template)), default=None)
+    return ", ".join(sorted(found[best])) if best is not None else ""

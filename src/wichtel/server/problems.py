@@ -136,6 +136,8 @@ def install(api: FastAPI) -> None:
     from starlette.exceptions import HTTPException
 
     from wichtel.server import denials
+    from wichtel.server.answers import allowed
+    from wichtel.server.routes import ROUTERS
 
     def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, WichtelError)
@@ -153,6 +155,8 @@ def install(api: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         answer = report(_of_status(error.status_code, request), _id(request), status=error.status_code)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405 and (methods := allowed(request.url.path, [r for router in ROUTERS for r in router.routes])):
+            answer.headers["allow"] = methods
         return answer
 
     api.add_exception_handler(WichtelError, known)
