@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from wichtel.domain import Expectation, Float, InvalidInput, NotPermitted, Objective, Space, StudySpec
-from wichtel.experiments import Access, Models, Principal, Role, Studies
+from wichtel.domain import Expectation, Float, IllegalTransition, InvalidInput, NotFound, NotPermitted, Objective, Space, StudySpec
+from wichtel.experiments import Access, Audit, Models, NewPrincipal, Principal, Principals, Role, Scope, Studies, Teams
+from wichtel.experiments.audit import MOST_DENIED
 from wichtel.store import Artifacts, Database
 
 ANA = Principal(name="ana", team="ads", role=Role.EDITOR)
@@ -54,3 +57,145 @@ def test_nobody_spends_another_teams_share(database: Database, tmp_path) -> None
 def test_a_study_cannot_take_the_place_of_an_experiments(database: Database) -> None:
     with pytest.raises(InvalidInput, match="has a '/'"):
         Studies(database).add(study(id="e-1/study"), ANA)
+
+
+def test_a_token_can_no_more_than_its_scopes_and_makes_no_wider_one(database: Database) -> None:
+    access = Access(database)
+    admin = access.authenticate(str(access.initialise()))
+    runner = access.authenticate(access.create_token(admin, "ana", role="editor", team="ads", scopes=["experiments:write"]))
+    assert runner.scopes == {Scope.EXPERIMENTS}
+    assert Studies(database).add(study(), runner).spec.quota_group == "ads"
+    with pytest.raises(NotPermitted, match="takes the scope models:write"):
+        runner.permit("add_model", team="ads")
+    with pytest.raises(NotPermitted, match="takes the scope admin"):
+        access.create_token(runner)
+    ana = access.authenticate(access.create_token(admin, "ana"))
+    assert access.authenticate(access.create_token(ana, scopes=["read"])).scopes == {Scope.READ}
+    with pytest.raises(InvalidInput, match="no scope 'write'"):
+        access.create_token(ana, scopes=["write"])
+    with pytest.raises(NotPermitted, match="takes the role admin"):
+        access.create_token(ana, "admin")
+
+
+def test_a_revoked_token_and_one_of_somebody_disabled_are_refused_at_once(database: Database) -> None:
+    access, principals = Access(database), Principals(database)
+    admin = access.authenticate(str(access.initialise()))
+    made = access.make_token(admin, "ana", role="editor", team="ads")
+    kept = access.create_token(admin, "ana")
+    ana = access.authenticate(made.token)
+    assert made.token.startswith(f"wt_{made.id}_")
+    access.revoke_token(made.id, ana)
+    with pytest.raises(NotPermitted):
+        access.authenticate(made.token)
+    with pytest.raises(NotFound):
+        access.revoke_token(made.id, ana)
+    with pytest.raises(NotPermitted):
+        access.revoke_token(access.tokens(admin)[0].id, ana)
+    principals.disable("ana", admin)
+    with pytest.raises(NotPermitted):
+        access.authenticate(kept)
+    principals.enable("ana", admin)
+    assert access.authenticate(kept).name == "ana"
+
+
+def test_when_a_token_was_used_is_noted_once_a_minute(database: Database) -> None:
+    access = Access(database)
+    token = str(access.initialise())
+    admin = access.authenticate(token)
+    deadline = time.monotonic() + 60
+    while access.tokens(admin)[0].last_used is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    noted = access.tokens(admin)[0].last_used
+    access.authenticate(token)
+    access.close()
+    assert access.tokens(admin)[0].last_used == noted
+
+
+def test_a_role_in_another_team_counts_there_and_only_there(database: Database) -> None:
+    access, teams, principals = Access(database), Teams(database), Principals(database)
+    admin = access.authenticate(str(access.initialise()))
+    token = access.create_token(admin, "ana", role="viewer", team="ads")
+    teams.put("maps", "", admin)
+    teams.put_member("maps", "ana", "approver", admin)
+    ana = access.authenticate(token)
+    assert ana.teams == {"ads": Role.VIEWER, "maps": Role.APPROVER}
+    ana.permit("launch", team="maps")
+    with pytest.raises(NotPermitted, match="team 'ads': that takes the role editor there, and ana is a viewer"):
+        ana.permit("register_models", team="ads")
+    with pytest.raises(InvalidInput, match="home of ana"):
+        teams.put_member("ads", "ana", "editor", admin)
+    assert [(m.principal, m.role, m.home) for m in teams.members("maps")] == [("ana", "approver", False)]
+    # Whoever moves keeps no second role in the new home.
+    assert principals.change("ana", admin, team="maps").teams == {}
+    assert access.authenticate(token).teams == {"maps": Role.VIEWER}
+
+
+def test_there_is_always_an_admin(database: Database) -> None:
+    access, principals = Access(database), Principals(database)
+    admin = access.authenticate(str(access.initialise()))
+    for change in (lambda: principals.disable("admin", admin), lambda: principals.change("admin", admin, role="editor")):
+        with pytest.raises(IllegalTransition, match="no admin left"):
+            change()
+    principals.add(NewPrincipal(name="ben", role="admin"), admin)
+    assert principals.change("admin", admin, role="editor").role == "editor"
+
+
+def test_an_address_is_told_to_admins_and_to_whose_it_is(database: Database) -> None:
+    access, principals = Access(database), Principals(database)
+    admin = access.authenticate(str(access.initialise()))
+    principals.add(NewPrincipal(name="ana", team="ads", email="ana@example.org"), admin)
+    principals.add(NewPrincipal(name="bob", team="ads"), admin)
+    ana, bob = (access.authenticate(access.create_token(admin, name)) for name in ("ana", "bob"))
+    assert [principals.get("ana", who).email for who in (admin, ana, bob)] == ["ana@example.org"] * 2 + [None]
+    with pytest.raises(InvalidInput, match="no e-mail address"):
+        principals.change("bob", admin, email="bob@example.org\nBcc: all@example.org")
+
+
+def test_the_audit_log_is_for_those_whom_it_concerns(database: Database) -> None:
+    audit = Audit(database)
+    with database.transaction() as tx:
+        tx.principals.add("ana", team="ads", role="editor")
+        tx.principals.add("cem", team="maps", role="editor")
+        tx.audit.add("cem", "launch", "m-1", team="maps")
+        tx.audit.add("cem", "cancel", "e-1", team="ads")
+        tx.audit.add("ana", "put_intent", "i-1")
+        tx.audit.add("cem", "put_intent", "i-2")
+        tx.audit.add("boss", "put_quota_group", "ads")
+    eve = Principal(name="eve", team="ads", role=Role.VIEWER)
+    boss = Principal(name="boss", team="default", role=Role.ADMIN)
+
+    def subjects(reader: Principal, **wanted: object) -> list[str]:
+        return [entry.subject for entry in audit.list(reader, **wanted).items]  # type: ignore[arg-type]
+
+    assert subjects(boss) == ["ads", "i-2", "i-1", "e-1", "m-1"]
+    assert subjects(eve) == ["i-1", "e-1"]
+    assert subjects(Principal(name="cem", team="maps", role=Role.EDITOR)) == ["i-2", "e-1", "m-1"]
+    # An admin's token for reading only is no key to all of it.
+    assert subjects(Principal(name="boss", team="default", role=Role.ADMIN, scopes=frozenset({Scope.READ}))) == ["ads"]
+    assert subjects(boss, action="put_intent", principal="cem") == ["i-2"]
+    first = audit.list(boss, limit=3)
+    assert [e.subject for e in audit.list(boss, limit=3, cursor=first.cursor).items] == ["e-1", "m-1"]
+    with pytest.raises(InvalidInput, match="no cursor"):
+        audit.list(boss, cursor="first")
+
+
+def test_whoever_is_refused_again_and_again_does_not_flood_the_audit_log(database: Database) -> None:
+    audit = Audit(database)
+    for i in range(3 * MOST_DENIED):
+        audit.denied("anonymous", "authenticate", f"/v1/{i}", {}, group="192.0.2.1")
+    audit.denied("eve", "models_launch", "/v1/models/m:launch", {})
+    with database.read() as tx:
+        entries = tx.audit.list(limit=1000, outcome="denied")
+    assert len(entries) == MOST_DENIED + 1
+    assert entries[0].principal == "eve"
+
+
+def test_whom_a_provider_vouches_for_is_known_by_that_and_not_by_a_name(database: Database) -> None:
+    principals = Principals(database)
+    first = principals.identified("https://id#1", "ana", home=("ads", "editor"), teams={"maps": "viewer"}, email="ana@example.org")
+    again = principals.identified("https://id#1", "renamed", home=("maps", "approver"), teams={}, email=None)
+    assert (first.name, first.team, first.teams) == ("ana", "ads", {"maps": "viewer"})
+    assert (again.name, again.team, again.role, again.teams, again.email) == ("ana", "maps", "approver", {}, "ana@example.org")
+    with pytest.raises(Exception, match="another principal 'ana'"):
+        principals.identified("https://id#2", "ana", home=("ads", "editor"), teams={}, email=None)

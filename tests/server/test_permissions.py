@@ -247,7 +247,14 @@ def _fill(app: App) -> None:
             tx.experiments.add(Experiment(id=name, config=ExperimentConfig(intent=INTENT), created=tx.now, **given))
         tx.runs.add(RunSpec(id="run-1", entry="m:f", quota_group="ads"))
         space = Space({"x": Bool()})
-        spec = StudySpec(id="s-1", name="s-1", entry="m:f", space=space, objectives=(Objective(metric="l"),), quota_group="ads")
+        spec = StudySpec(
+            id="s-1",
+            name="s-1",
+            entry="m:f",
+            space=space,
+            objectives=(Objective(metric="l", better=Expectation.SMALLER),),
+            quota_group="ads",
+        )
         tx.studies.add(spec)
         tx.intents.put(Intent(name="olgas", primary="auc", constraints=INTENT.constraints), "olga")
 
