@@ -34,7 +34,11 @@ def healthz() -> Response:
     return reply({"status": "ok"})
 
 
-@router.get("/readyz", **returns(Readiness))
+_READINESS = returns(Readiness)
+_READINESS["responses"][503] = {**_READINESS["responses"][200], "description": "Not to be sent requests"}
+
+
+@router.get("/readyz", **_READINESS)
 def readyz(app: Services) -> Response:
     """Whether requests may be sent here, and which part can do its work; 503 while it drains, or unless all can."""
     parts = app.ready()
