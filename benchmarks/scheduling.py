@@ -81,13 +81,13 @@ def row(name: str, values: Sequence[float], paper: str = "") -> str:
 
 def make_models(db: Database, number: int) -> list[str]:
     """Models that can be registered; nobody will train them."""
-    window = Window(start=datetime(2020, 1, 1, tzinfo=UTC), end=datetime(2020, 2, 1, tzinfo=UTC))
+    train, evaluation = (Window(start=datetime(2020, m, 1, tzinfo=UTC), end=datetime(2020, m + 1, 1, tzinfo=UTC)) for m in (1, 2))
     analysis = Analysis(
         trainer="sklearn",
         features=tuple(Feature(name=f"f{i}", kind="numeric") for i in range(20)),
         tunables=(),
         metadata=Metadata(primary_metric="auc", better=Expectation.LARGER),
-        job=Job(dataset="d", label="y", train=window, evaluation=window),
+        job=Job(dataset="d", label="y", train=train, evaluation=evaluation),
     )
     names = [f"models/m{i:03}" for i in range(number)]
     with db.transaction() as tx:

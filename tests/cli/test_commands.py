@@ -127,6 +127,16 @@ def test_register(wichtel: Any, model: str, tmp_path: Path) -> None:
         made = wichtel("register", "--file", "all.toml", "--json").data
         assert len(made["experiments"]) == 2
         assert "ENQUEUED" in wichtel("registrations", "show", made["id"]).out
+        waiting = made["experiments"][0]
+        assert "Its group default is full: 0 of 0 in progress" in wichtel("experiments", "why", waiting).out
+        assert "there is no experiment" in wichtel("experiments", "why", "e-none", expect=4).err
+        assert "0 of 0" in wichtel("queue").out
+        assert waiting in wichtel("queue", "--group", "default").out
+        assert {w["experiment"] for w in wichtel("queue", "--json").data["items"]} >= set(made["experiments"])
+        wichtel("quotas", "pause", "default", "--reason", "repairs")
+        assert "was paused by admin: repairs" in wichtel("experiments", "why", waiting).out
+        assert "by admin: repairs" in wichtel("quotas", "list").out
+        wichtel("quotas", "resume", "default")
         wichtel("registrations", "cancel", made["id"])
         assert "CANCELED" in wichtel("registrations", "show", made["id"]).out
         assert "canceled already" in wichtel("registrations", "cancel", made["id"], expect=2).err
@@ -136,6 +146,24 @@ def test_register(wichtel: Any, model: str, tmp_path: Path) -> None:
     finally:
         wichtel("quotas", "set", "default", "4")
     assert "default" in wichtel("quotas", "list").out
+
+
+def test_shares_of_the_fleet_and_limits(wichtel: Any) -> None:
+    wichtel("quotas", "set", "maps", "3", "--cpus", "2.5", "--memory-gib", "1")
+    # What is not said stays.
+    shown = wichtel("quotas", "set", "maps", "--gpus", "1", "--json").data
+    assert (shown["max_in_progress"], shown["max_cpus"], shown["max_gpus"], shown["max_memory_bytes"]) == (3, 2.5, 1, 2**30)
+    assert "2.5 CPUs, 1 GPUs, 1 GiB" in wichtel("quotas", "list").out
+    assert wichtel("quotas", "set", "maps", "--whole-fleet", "--json").data["max_cpus"] is None
+    wichtel("quotas", "set", "maps", expect=2)
+    wichtel("quotas", "delete", "maps")
+    wichtel("quotas", "delete", "maps", expect=4)
+    wichtel("quotas", "limit", "user", "bob", "--starts-per-hour", "10", "--team", "maps")
+    assert "user bob in maps" in wichtel("quotas", "limits").out
+    assert "it limits nothing" in wichtel("quotas", "limit", "user", "bob", expect=2).err
+    assert "there is no kind" in wichtel("quotas", "limit", "team", "bob", "--in-progress", "1", expect=2).err
+    wichtel("quotas", "unlimit", "user", "bob", "--team", "maps")
+    wichtel("quotas", "unlimit", "user", "bob", "--team", "maps", expect=4)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ def test_waiting_can_end_early(client: Client, model: str) -> None:
         made = client.register([model], ["TrainModel"])
         with pytest.raises(TimeoutError):
             client.experiments.wait(made.experiments, timeout_seconds=0.1)
+        assert client.queue.why(made.experiments[0]).text.startswith("Its group default is full: 0 of 0 in progress")
+        assert made.experiments[0] in [w.experiment for w in client.queue.get(group="default").items]
         assert client.registrations.cancel(made.id).canceled is not None
         [experiment] = client.experiments.wait(made.experiments)
         assert experiment.status is ExperimentStatus.CANCELED

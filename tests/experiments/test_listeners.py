@@ -32,7 +32,7 @@ def test_many_experiments_of_three_groups_never_exceed_a_share_and_all_finish(wo
     while any(world.get(n).state is not ExperimentState.FINISHED for n in names):
         world.run()
         with world.db.read() as tx:
-            counts = tx.experiments.in_progress_counts()
+            counts = Counter(group for group, _, _ in tx.queue.in_progress().elements())
         assert all(counts.get(group, 0) <= share for group, share in shares.items())
         running = [n for n in names if world.get(n).state is ExperimentState.IN_PROGRESS]
         # No group has work that waits beside room.

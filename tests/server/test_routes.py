@@ -89,6 +89,18 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert candidate in [v["id"] for v in api("GET", "/v1/versions", params={"model": "routes/one"})["items"]]
     assert api("POST", "/v1/models/routes/one:launch", json={"version": candidate})["head"] == candidate
 
+    assert f"Wichtel-Experiment: {experiment}".encode() in api("GET", f"/v1/experiments/{experiment}/export")
+    folder = api("GET", f"/v1/experiments/{experiment}/export", params={"form": "folder", "prefix": "models/one"})
+    assert "tree/models/one/plan.py" in zipfile.ZipFile(io.BytesIO(folder)).namelist()
+    compared = api("GET", "/v1/analysis", params={"ids": experiment})
+    assert compared["experiments"][0]["metrics"]["auc"]["outcome"] == "holds"
+    again = api("POST", f"/v1/experiments/{experiment}:rerun", 201, params={"seed": "fresh"})
+    assert again["config"]["rerun_of"] == experiment
+    api("POST", f"/v1/experiments/{again['id']}:cancel")
+    applied = api("GET", "/v1/intents", params={"model": "routes/one"})["items"]
+    assert [a["intent"]["name"] for a in applied] == ["anything", "improve_quality", "optimize_resources"]
+    assert api("GET", "/v1/protocols/SetHyperparameters")["schema"]["required"] == ["values"]
+
     runs = api("GET", "/v1/runs", params={"state": "SUCCEEDED"})["items"]
     run = next(r["spec"]["id"] for r in runs if r["spec"]["id"].startswith(f"{experiment}/candidate"))
     assert api("GET", f"/v1/runs/{run}")["state"] == "SUCCEEDED"
