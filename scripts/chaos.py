@@ -235,10 +235,10 @@ def wait_for(client: Client, known: dict[str, Kind], tally: Tally) -> list[Exper
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [tally.call("get", lambda e=e: client.experiments.get(e)) for e in known]
-        waiting = [e for e in found if e is None or e.finished is None]
+        waiting = sum(e is None or e.finished is None for e in found)
         if not waiting or time.monotonic() > deadline:
             return [e for e in found if e is not None]
-        print(f"          {len(waiting)} of {len(found)} are not finished", flush=True)
+        print(f"          {waiting} of {len(found)} are not finished", flush=True)
         time.sleep(5)
 
 
@@ -330,13 +330,14 @@ def main() -> int:
                 raise SystemExit("\n".join(tally.failed))
             known.update(first)
             threads = [
-                threading.Thread(target=disturb, args=(service, given, tally, over)),
+                threading.Thread(target=register_all, args=(client, given, known, tally, over)),
                 threading.Thread(target=read, args=(service.client(), known, tally, over)),
             ]
             for thread in threads:
                 thread.start()
             try:
-                disturbed(client, given, known, tally)
+                # In this thread, because PostgreSQL dies with the thread that started it.
+                disturb(service, given, tally, over)
             finally:
                 over.set()
                 for thread in threads:
@@ -365,17 +366,19 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def disturbed(client: Client, given: argparse.Namespace, known: dict[str, Kind], tally: Tally) -> None:
-    """Register over four fifths of the time, then wait for the rest of it."""
+def register_all(client: Client, given: argparse.Namespace, known: dict[str, Kind], tally: Tally, over: threading.Event) -> None:
+    """Register over four fifths of the time, wait for the rest of it, and say that it is over."""
     chance = random.Random(given.seed + 1)
     begin = time.monotonic()
     kinds = chance.choices(KINDS, weights=[kind.share for kind in KINDS], k=given.experiments)
     for number, kind in enumerate(kinds):
-        time.sleep(max(0.0, begin + 0.8 * given.seconds * number / len(kinds) - time.monotonic()))
+        if over.wait(max(0.0, begin + 0.8 * given.seconds * number / len(kinds) - time.monotonic())):
+            return
         known.update(dict.fromkeys(register(client, kind, f"chaos-{given.seed}-{number}", tally), kind))
         if number % 50 == 49:
             print(f"{time.monotonic() - begin:6.0f} s  {number + 1} experiments registered, {sum(tally.kills.values())} kills", flush=True)
-    time.sleep(max(0.0, begin + given.seconds - time.monotonic()))
+    over.wait(max(0.0, begin + given.seconds - time.monotonic()))
+    over.set()
 
 
 if __name__ == "__main__":
