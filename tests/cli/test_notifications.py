@@ -31,7 +31,7 @@ def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: 
         from wichtel.domain import Intent
         from wichtel.store import codec
 
-        tx.intents.put(codec.from_plain(intent, Intent))
+        tx.intents.put(codec.from_plain(intent, Intent), "admin")
     made = wichtel("register", model, "TrainModel", "--intent", "mrr", "--json").data
     experiment = made["experiments"][0]
     wichtel("experiments", "show", experiment, "--follow", expect=2)
