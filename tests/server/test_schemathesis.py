@@ -35,7 +35,7 @@ import schemathesis
 
 @schemathesis.serializer("application/zip")
 def archive(context, value):
-    return value if isinstance(value, bytes) else str(value).encode()
+    return {"data": value if isinstance(value, bytes) else str(value).encode()}
 """
 
 
