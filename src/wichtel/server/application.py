@@ -66,7 +66,8 @@ def create_app(app: App) -> FastAPI:
 
 async def _known_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a typing error must not silently widen a search."""
-    known = _query_names(request.scope["route"].dependant)
+    # The route does not know of what all of them have; `selected` refuses it where it says nothing.
+    known = _query_names(request.scope["route"].dependant) | {"fields"}
     for name in request.query_params:
         if name not in known:
             raise InvalidInput(f"unknown parameter {name!r}.", where="query", hint=did_you_mean(name, known))
