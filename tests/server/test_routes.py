@@ -135,6 +135,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("DELETE", "/v1/intents/anything", params={"models": "routes/*"}) == {"deleted": "anything"}
 
     tell(api, service, experiment)
+    admit(api)
 
     operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
     # The stream has a test of its own.
@@ -186,3 +187,24 @@ def tell(api: Any, service: Any, experiment: str) -> None:
     with service.app.db.transaction() as tx:
         tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire"), "P", experiment)
     assert api("GET", f"/v1/triage/{case}")["state"] == "open", "it has happened again"
+
+
+def admit(api):
+    """Teams, principals and their tokens, and what is written down of it."""
+    assert api("GET", "/v1/me")["role"] == "admin"
+    assert api("PUT", "/v1/teams", json={"name": "routes/team"})["description"] == ""
+    assert api("GET", "/v1/teams/routes/team") in api("GET", "/v1/teams")["items"]
+    made = api("POST", "/v1/principals", 201, json={"name": "routes-bot", "kind": "service"})
+    assert api("GET", "/v1/principals/routes-bot") == made
+    assert made in api("GET", "/v1/principals")["items"]
+    assert api("PATCH", "/v1/principals/routes-bot", json={"role": "editor"})["role"] == "editor"
+    member = api("PUT", "/v1/members", json={"team": "routes/team", "principal": "routes-bot", "role": "approver"})
+    assert api("GET", "/v1/members", params={"team": "routes/team"})["items"] == [member]
+    api("DELETE", "/v1/members", params={"team": "routes/team", "principal": "routes-bot"})
+    token = api("POST", "/v1/tokens", 201, json={"name": "routes-bot", "scopes": ["read"]})
+    assert [t["id"] for t in api("GET", "/v1/tokens", params={"principal": "routes-bot"})["items"]] == [token["id"]]
+    assert api("DELETE", f"/v1/tokens/{token['id']}") == {"revoked": token["id"]}
+    assert api("POST", "/v1/principals/routes-bot:disable")["disabled"]
+    assert api("POST", "/v1/principals/routes-bot:enable")["disabled"] is None
+    entries = api("GET", "/v1/audit", params={"subject": "routes-bot"})["items"]
+    assert [e["action"] for e in entries][:2] == ["enable_principal", "disable_principal"]
