@@ -32,9 +32,8 @@ def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: 
         from wichtel.store import codec
 
         tx.intents.put(codec.from_plain(intent, Intent), "admin")
-    made = wichtel("register", model, "TrainModel", "--intent", "mrr", "--json").data
-    experiment = made["experiments"][0]
-    wichtel("experiments", "show", experiment, "--follow", expect=2)
+    [failed] = wichtel("run", "TrainModel", model, "--intent", "mrr", "--follow", "--json", expect=2).data
+    experiment = failed["id"]
     shown = wichtel("experiments", "show", experiment)
     assert "metric.unknown" in shown.out
     assert "what to do" in shown.out
@@ -51,7 +50,7 @@ def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: 
 def test_cases_are_resolved(wichtel: Any, service: Any, model: str) -> None:
     from wichtel.domain import ExperimentStatus, Failure
 
-    example = wichtel("register", model, "TrainModel", "--json").data["experiments"][0]
+    example = wichtel("run", "TrainModel", model, "--json").data["experiments"][0]
     with service.app.db.transaction() as tx:
         case = tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire in room 7"), "P", example)
     assert "fire in room #" in wichtel("triage", "list", "--state", "open").out

@@ -153,10 +153,15 @@ def test_owner_watchers_and_teams_are_told_once_each(database: Database) -> None
 def test_nothing_is_told_of_what_was_rolled_back(database: Database) -> None:
     add_channel(database, "c", "memory")
     add_experiments(database, "r-1", "e-1")
-    with pytest.raises(ZeroDivisionError), database.transaction() as tx:
-        tx.experiments.finish("e-1", ExperimentStatus.CANCELED, "")
-        tx.outbox.add(tx.experiments.get("e-1"))
-        1 / 0  # noqa: B018
+
+    def cut_short() -> None:
+        with database.transaction() as tx:
+            tx.experiments.finish("e-1", ExperimentStatus.CANCELED, "")
+            tx.outbox.add(tx.experiments.get("e-1"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cut_short()
     assert states(database) == {}
 
 
