@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import cache
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_origin
 
 import msgspec
 from fastapi import Query, Request
@@ -127,7 +127,8 @@ def _check(name: str, kinds: tuple[Any, ...]) -> None:
 def _item(kind: Any) -> inspect.Type:
     """What a value of `kind` is, of a page what its items are."""
     info = inspect.type_info(kind)
-    if isinstance(info, inspect.DataclassType) and issubclass(info.cls, Page):
+    if get_origin(kind) is Page:
+        assert isinstance(info, inspect.DataclassType)
         items = next(field.type for field in info.fields if field.name == "items")
         assert isinstance(items, inspect.VarTupleType)
         return items.item_type
