@@ -69,7 +69,7 @@ class Experiments:
         with self._db.transaction() as tx:
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
                 return known
-            teams = {tx.models.get(name).team for name in request.models}
+            teams = {model.team for model in tx.models.many(request.models).values()}
             for team in sorted(teams):
                 principal.permit("register_models", team=team)
             experiments = self._expand(tx, request, identity, principal)
@@ -88,10 +88,10 @@ class Experiments:
 
     def _store(self, tx: Transaction, registration: Registration, experiments: Sequence[Experiment]) -> None:
         tx.registrations.add(registration)
-        for experiment in experiments:
-            tx.experiments.add(experiment)
-            expire = {"experiment": experiment.id}
-            self._workflows.enqueue(tx, EXPIRE, f"{experiment.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
+        tx.experiments.add_many(experiments)
+        # One for all of them, so that five hundred do not take as many jobs.
+        expire = {"registration": registration.id}
+        self._workflows.enqueue(tx, EXPIRE, f"{registration.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
         enqueue_schedule(self._workflows, tx, f"registered/{registration.id}")
 
     def rerun(self, identity: str, how: Rerun, principal: Principal) -> Experiment:
