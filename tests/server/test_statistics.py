@@ -52,8 +52,8 @@ def test_a_service_counts_what_it_answers(tmp_path: Path) -> None:
             client.protocols.list()
             with pytest.raises(NotFound):
                 client.experiments.get("e-none")
-            assert httpx2.get(f"{url}/v1/protocols").status_code == 401
-            assert httpx2.get(f"{url}/v1/nothing").status_code == 404
+            assert httpx2.get(f"{url}/v1/protocols", timeout=60).status_code == 401
+            assert httpx2.get(f"{url}/v1/nothing", timeout=60).status_code == 404
         found = {u.call: u for u in app.usage.requests()}
         assert (found["protocols_list"].count, found["protocols_list"].refused, found["protocols_list"].principals) == (2, 1, 1)
         assert (found["GetExperiment"].count, found["GetExperiment"].refused) == (1, 1)
