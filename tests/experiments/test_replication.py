@@ -155,7 +155,7 @@ def test_a_folder_describes_itself(client: Client, deeper: Experiment, tmp_path:
         client.experiments.folder(deeper.id, tmp_path / "pr")
 
 
-def test_what_has_no_candidate_or_no_change_is_not_handed_over(client: Client, service: Any, tmp_path: Path) -> None:
+def test_what_has_no_candidate_or_no_change_is_not_handed_over(client: Client, deeper: Experiment, tmp_path: Path) -> None:
     same = run(client, "TrainModel")
     with pytest.raises(IllegalTransition, match="nothing to hand over"):
         client.experiments.patch(same.id)
@@ -164,7 +164,7 @@ def test_what_has_no_candidate_or_no_change_is_not_handed_over(client: Client, s
     with pytest.raises(IllegalTransition, match="It ended as CANCELED"):
         client.experiments.folder(canceled.experiments[0], tmp_path / "none")
     with pytest.raises(InvalidInput, match="no folder of a repository"):
-        client.experiments.patch(same.id, prefix="../..")
+        client.experiments.patch(deeper.id, prefix="../..")
 
 
 def test_a_rerun_repeats_the_experiment(client: Client, service: Any, deeper: Experiment) -> None:
