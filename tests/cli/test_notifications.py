@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ def model(wichtel: Any, service: Any) -> str:
     return "cli/told"
 
 
-def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: str) -> None:
+def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: str, tmp_path: Path) -> None:
     wichtel("watch", "model", model)
     assert model in wichtel("watch", "list").out
     added = wichtel("channels", "add", "webhook", "https://hooks.example.invalid/secret", "--on", "user_error")
@@ -26,19 +28,20 @@ def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: 
     assert "secret" not in wichtel("channels", "list").out
     assert "not taken" in wichtel("channels", "test", channel["id"], expect=2).err
 
-    intent = {"name": "mrr", "primary": "mrr", "constraints": [{"metric": "mrr", "expectation": "larger", "threshold": 0.0}]}
-    with service.app.db.transaction() as tx:
-        from wichtel.domain import Intent
-        from wichtel.store import codec
-
-        tx.intents.put(codec.from_plain(intent, Intent), "admin")
-    [failed] = wichtel("run", "TrainModel", model, "--intent", "mrr", "--follow", "--json", expect=2).data
+    broken = tmp_path / "broken"
+    shutil.copytree(service.folder / "plan", broken)
+    plan = (broken / "plan.py").read_text()
+    (broken / "plan.py").write_text(plan.replace("self.shares_ = ", "print('token=geheim'); 1 / 0; self.shares_ = "))
+    wichtel("models", "add", "cli/told", broken)
+    [failed] = wichtel("run", "TrainModel", model, "--follow", "--json", expect=2).data
     experiment = failed["id"]
     shown = wichtel("experiments", "show", experiment)
-    assert "metric.unknown" in shown.out
+    assert "plan.raised" in shown.out
+    assert "ZeroDivisionError: division by zero" in shown.out
+    assert "geheim" not in shown.out
     assert "what to do" in shown.out
     failure = wichtel("experiments", "show", experiment, "--json").data["failure"]
-    assert failure["step"] == "report"
+    assert failure["step"] == "baseline"
     [told] = wichtel("notifications", "list", "--experiment", experiment, "--json").data
     assert told["channel"] == channel["id"]
     assert f"experiment/{experiment}/finished" in wichtel("notifications", "list", "--all").out

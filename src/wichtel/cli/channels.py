@@ -72,12 +72,15 @@ def list_notifications(
     limit: Annotated[int, typer.Option(min=1, help="Most that are shown.")] = 100,
 ) -> None:
     """What was told on your channels and those of your teams, the latest first."""
-    from wichtel.cli.choices import one_of
     from wichtel.domain import NotificationState
+    from wichtel.domain.errors import one_of
 
     with here.client() as client:
         found = client.notifications.list(
-            experiment=experiment, state=one_of(NotificationState, state, "--state"), everyone=everyone, limit=limit
+            experiment=experiment,
+            state=None if state is None else one_of(NotificationState, state.lower(), where="--state"),
+            everyone=everyone,
+            limit=limit,
         )
     here.out.table(
         found,

@@ -18,11 +18,11 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="Most that are shown.")] = 100,
 ) -> None:
     """Cases, the latest first."""
-    from wichtel.cli.choices import one_of
+    from wichtel.domain.errors import one_of
     from wichtel.store import TriageState
 
     with here.client() as client:
-        found = client.triage.list(state=one_of(TriageState, state, "--state"), limit=limit)
+        found = client.triage.list(state=None if state is None else one_of(TriageState, state.lower(), where="--state"), limit=limit)
     here.out.table(
         found,
         ["case", "state", "times", "last", "category", "protocol", "step", "message"],

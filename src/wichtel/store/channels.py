@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import Channel, Experiment, OwnerKind, SubjectKind, Watch
+from wichtel.domain import Channel, Experiment, NotificationState, OwnerKind, SubjectKind, Watch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import channels, notifications, watchers
 
@@ -66,8 +66,8 @@ class Channels(Repository):
         """
         if not self.connection.execute(sa.delete(channels).where(channels.c.id == identity)).rowcount:
             raise self.not_found("channel", identity, channels.c.id)
-        waiting = sa.update(notifications).where(notifications.c.channel == identity, notifications.c.state == "waiting")
-        self.connection.execute(waiting.values(state="dropped", ended=self.now))
+        waiting = sa.update(notifications).where(notifications.c.channel == identity, notifications.c.state == NotificationState.WAITING)
+        self.connection.execute(waiting.values(state=NotificationState.DROPPED, ended=self.now))
 
 
 class Watchers(Repository):
