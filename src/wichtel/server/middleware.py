@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 
-from wichtel.domain import TooManyRequests, Unavailable
+from wichtel.domain import InvalidInput, TooManyRequests, Unavailable
 from wichtel.server import problems
 from wichtel.server.exchange import Exchange, current, enter
 from wichtel.server.schema import operation_id
@@ -129,6 +129,12 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http" and {"content-length", "transfer-encoding"} <= current().headers.keys():
+            # A proxy in front of us may take the one for true, and we the other: then what one caller sends becomes another's request.
+            current().answer_headers["Connection"] = "close"
+            twice = InvalidInput("the body has two lengths.", where="header Content-Length", hint="Leave out one of the headers.")
+            await problems.report(twice, current().request_id, status=400)(scope, receive, send)
+            return
         if scope["type"] != "http" or not scope["path"].startswith("/v1"):
             # Whether the process lives is answered also when it is busy.
             await self.app(scope, receive, send)
