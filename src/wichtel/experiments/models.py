@@ -73,6 +73,9 @@ class Models:
         if team is not None:
             # A model spends its team's share.
             principal.permit("add_model", team=team)
+        with self._db.read() as tx:
+            # Before anything is unpacked for somebody who may not.
+            _check_free(tx.models.find(name), principal, team=team, new=new)
         tree = SourceTree.from_archive(archive)
         job = read_job(tree)
         with self._db.read() as tx:
