@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def set_(
 
     from wichtel.domain import InvalidInput, QuotaGroup
 
-    said = {
+    said: dict[str, Any] = {
         "max_in_progress": most,
         "max_runs": runs,
         "max_cpus": cpus,
