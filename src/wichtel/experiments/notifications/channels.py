@@ -178,6 +178,7 @@ class Channels:
                     return watch
             if len(watched) >= MOST_WATCHES:
                 raise InvalidInput(f"{principal.name} watches {len(watched)} things already.", hint="Stop watching one first.")
+            tx.audit.add(principal.name, "watch", subject, {"kind": kind})
             return tx.watchers.add(kind, subject, principal.name)
 
     def unwatch(self, kind: SubjectKind, subject: str, principal: Principal) -> None:
@@ -190,6 +191,7 @@ class Channels:
         with self._db.transaction() as tx:
             if not tx.watchers.remove(kind, subject, principal.name):
                 raise NotFound(f"{principal.name} does not watch {kind} {subject!r}.")
+            tx.audit.add(principal.name, "unwatch", subject, {"kind": kind})
 
     def watches(self, principal: Principal) -> builtins.list[Watch]:
         """What the principal watches, the latest first."""
