@@ -91,7 +91,7 @@ class Experiments:
         tx.experiments.add_many(experiments)
         # One for all of them, so that five hundred do not take as many jobs.
         expire = {"registration": registration.id}
-        self._workflows.enqueue(tx, EXPIRE, f"{registration.id}/expire", expire, delay_seconds=self._expire_days * 86_400)
+        self._workflows.enqueue(tx, EXPIRE, f"{registration.id}/deadline", expire, delay_seconds=self._expire_days * 86_400)
         enqueue_schedule(self._workflows, tx, f"registered/{registration.id}")
 
     def rerun(self, identity: str, how: Rerun, principal: Principal) -> Experiment:
