@@ -89,9 +89,7 @@ class Settings(BaseSettings):
     session_days: float = Field(7.0, gt=0, le=365, description="A browser is logged out after so long in any case.")
 
     # Login by an identity provider (wichtel[oidc]).
-    oidc_issuer: str | None = Field(
-        None, description="Address of the OpenID Connect provider, as in its tokens; none for no such login."
-    )
+    oidc_issuer: str | None = Field(None, description="Address of the OpenID Connect provider, as in its tokens; none for no such login.")
     oidc_client_id: str = Field("wichtel", description="What the provider calls this service.")
     oidc_client_secret: SecretStr | None = Field(None, description="What this service shows the provider.")
     oidc_scopes: str = Field("openid profile email", description="What is asked of the provider, with spaces between.")

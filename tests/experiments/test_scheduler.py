@@ -132,7 +132,7 @@ def make() -> World:
     return made[0]
 
 
-class Model_:
+class Bookkeeper:
     """The promises, checked against what the store says."""
 
     def __init__(self, world: World) -> None:
@@ -205,7 +205,7 @@ class Model_:
 @given(st.data())
 def test_whatever_happens_shares_limits_and_priorities_hold_and_nothing_waits_that_may_start(data: st.DataObject) -> None:
     world = make()
-    model = Model_(world)
+    model = Bookkeeper(world)
     few = st.integers(0, 3)
     try:
         for _ in range(data.draw(st.integers(1, 25), label="length")):

@@ -23,9 +23,7 @@ def create(
     name: Annotated[str | None, typer.Argument(help="The user or service account; by default yourself.")] = None,
     role: Annotated[str | None, typer.Option(help="viewer, editor, approver or admin: makes NAME a principal, if it is none.")] = None,
     team: Annotated[str | None, typer.Option(help="Its home, then.")] = None,
-    scope: Annotated[
-        list[str] | None, typer.Option(help="read, experiments:write, models:write, admin; repeatable; none for all.")
-    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="read, experiments:write, models:write, admin; repeatable; none for all.")] = None,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     expires: Annotated[datetime | None, typer.Option(help="When it ends, UTC; by default never.")] = None,
 ) -> None:

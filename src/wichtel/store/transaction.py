@@ -16,8 +16,8 @@ from wichtel.store.counts import Counts
 from wichtel.store.events import Events
 from wichtel.store.experiments import Experiments
 from wichtel.store.exports import Exports
-from wichtel.store.idempotency import Idempotency
 from wichtel.store.garbage import Garbage
+from wichtel.store.idempotency import Idempotency
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
 from wichtel.store.limits import Limits
