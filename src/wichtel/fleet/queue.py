@@ -153,7 +153,7 @@ class Line:
     """Waiting jobs.
 
     The group goes first that occupies the smallest part of the fleet, and of several those in turn: so a group gets as much of the fleet as
-    any other that has work, whatever its runs are like and however many. Within a group the larger priority goes first; within one priority,
+    any other that has work, whatever its runs are like and however many. Within a group the larger priority goes first; in one priority,
     first come, first served.
 
     A job that does not fit is passed over by later ones that do, up to a point: then what it needs is kept free until it fits.

@@ -76,10 +76,12 @@ class _Conditions:
 
     def matches(self, kind: FieldKind, column: sa.Column[Any], values: Iterable[Value]) -> sa.ColumnElement[bool]:
         patterns = [value for value in values if isinstance(value, Pattern)]
-        if any(pattern.anything for pattern in patterns):
-            return column.is_not(None) if column.nullable or not isinstance(column.type, sa.Text) else column != ""
+        given = column.is_not(None) if column.nullable or not isinstance(column.type, sa.Text) else column != ""
         if kind is FieldKind.TEXT:
-            return sa.or_(*(self.like(column, Pattern(("", *pattern.parts, ""))) for pattern in patterns))
+            # Also of nothing: a part of every text.
+            return sa.or_(*(given if p.anything else self.like(column, Pattern(("", *p.parts, ""))) for p in patterns))
+        if any(pattern.anything for pattern in patterns):
+            return given
         exact = [pattern.exact for pattern in patterns if pattern.exact is not None]
         wild = [pattern for pattern in patterns if pattern.exact is None]
         either = [self.equals(column, value) for value in values if not isinstance(value, Pattern)]

@@ -53,7 +53,7 @@ tokens = sa.Table(
     required("created", Time),
     #: Its public part; older code leaves it out.
     sa.Column("id", Key),
-    required("label", sa.Text, server_default=""),
+    required("label", sa.Text, server_default=sa.text("''")),
     sa.Column("last_used", Time),
     sa.Index("ix_tokens_id", "id", unique=True),
 )

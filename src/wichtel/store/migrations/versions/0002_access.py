@@ -53,7 +53,7 @@ def upgrade() -> None:
     op.add_column("principals", sa.Column("identity", KEY, nullable=True))
     op.create_index("ix_principals_identity", "principals", ["identity"], unique=True)
     op.add_column("tokens", sa.Column("id", KEY, nullable=True))
-    op.add_column("tokens", sa.Column("label", sa.Text(), server_default="", nullable=False))
+    op.add_column("tokens", sa.Column("label", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("tokens", sa.Column("last_used", TIME, nullable=True))
     op.create_index("ix_tokens_id", "tokens", ["id"], unique=True)
     op.add_column("audit", sa.Column("team", KEY, nullable=True))
