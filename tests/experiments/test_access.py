@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,26 +13,32 @@ from wichtel.store import Artifacts, Database
 ANA = Principal(name="ana", team="ads", role=Role.EDITOR)
 
 
+@pytest.fixture
+def access(database: Database) -> Iterator[Access]:
+    opened = Access(database)
+    yield opened
+    # What it notes in the background ends before the database is closed.
+    opened.close()
+
+
 def study(**other: object) -> StudySpec:
     given = {"id": "s-1", "name": "s", "entry": "m:f", "space": Space({"x": Float(0, 1)})}
     return StudySpec(**{**given, "objectives": (Objective(metric="loss", better=Expectation.SMALLER),), **other})
 
 
-def test_the_first_token_is_an_admins_and_is_given_once(database: Database) -> None:
-    access = Access(database)
+def test_the_first_token_is_an_admins_and_is_given_once(access: Access) -> None:
     token = access.initialise()
     assert token is not None
     assert access.authenticate(token).role is Role.ADMIN
     assert access.initialise() is None
 
 
-def test_a_token_that_nobody_gave_is_refused(database: Database) -> None:
+def test_a_token_that_nobody_gave_is_refused(access: Access) -> None:
     with pytest.raises(NotPermitted, match="not valid"):
-        Access(database).authenticate("wt_guess")
+        access.authenticate("wt_guess")
 
 
-def test_only_an_admin_makes_tokens_and_each_is_as_good_as_its_role(database: Database) -> None:
-    access = Access(database)
+def test_only_an_admin_makes_tokens_and_each_is_as_good_as_its_role(access: Access) -> None:
     first = access.initialise()
     assert first is not None
     admin = access.authenticate(first)
@@ -59,8 +66,7 @@ def test_a_study_cannot_take_the_place_of_an_experiments(database: Database) -> 
         Studies(database).add(study(id="e-1/study"), ANA)
 
 
-def test_a_token_can_no_more_than_its_scopes_and_makes_no_wider_one(database: Database) -> None:
-    access = Access(database)
+def test_a_token_can_no_more_than_its_scopes_and_makes_no_wider_one(access: Access, database: Database) -> None:
     admin = access.authenticate(str(access.initialise()))
     runner = access.authenticate(access.create_token(admin, "ana", role="editor", team="ads", scopes=["experiments:write"]))
     assert runner.scopes == {Scope.EXPERIMENTS}
@@ -77,8 +83,8 @@ def test_a_token_can_no_more_than_its_scopes_and_makes_no_wider_one(database: Da
         access.create_token(ana, "admin")
 
 
-def test_a_revoked_token_and_one_of_somebody_disabled_are_refused_at_once(database: Database) -> None:
-    access, principals = Access(database), Principals(database)
+def test_a_revoked_token_and_one_of_somebody_disabled_are_refused_at_once(access: Access, database: Database) -> None:
+    principals = Principals(database)
     admin = access.authenticate(str(access.initialise()))
     made = access.make_token(admin, "ana", role="editor", team="ads")
     kept = access.create_token(admin, "ana")
@@ -98,8 +104,7 @@ def test_a_revoked_token_and_one_of_somebody_disabled_are_refused_at_once(databa
     assert access.authenticate(kept).name == "ana"
 
 
-def test_when_a_token_was_used_is_noted_once_a_minute(database: Database) -> None:
-    access = Access(database)
+def test_when_a_token_was_used_is_noted_once_a_minute(access: Access) -> None:
     token = str(access.initialise())
     admin = access.authenticate(token)
     deadline = time.monotonic() + 60
@@ -112,8 +117,8 @@ def test_when_a_token_was_used_is_noted_once_a_minute(database: Database) -> Non
     assert access.tokens(admin)[0].last_used == noted
 
 
-def test_a_role_in_another_team_counts_there_and_only_there(database: Database) -> None:
-    access, teams, principals = Access(database), Teams(database), Principals(database)
+def test_a_role_in_another_team_counts_there_and_only_there(access: Access, database: Database) -> None:
+    teams, principals = Teams(database), Principals(database)
     admin = access.authenticate(str(access.initialise()))
     token = access.create_token(admin, "ana", role="viewer", team="ads")
     teams.put("maps", "", admin)
@@ -131,8 +136,8 @@ def test_a_role_in_another_team_counts_there_and_only_there(database: Database) 
     assert access.authenticate(token).teams == {"maps": Role.VIEWER}
 
 
-def test_there_is_always_an_admin(database: Database) -> None:
-    access, principals = Access(database), Principals(database)
+def test_there_is_always_an_admin(access: Access, database: Database) -> None:
+    principals = Principals(database)
     admin = access.authenticate(str(access.initialise()))
     for change in (lambda: principals.disable("admin", admin), lambda: principals.change("admin", admin, role="editor")):
         with pytest.raises(IllegalTransition, match="no admin left"):
@@ -141,8 +146,8 @@ def test_there_is_always_an_admin(database: Database) -> None:
     assert principals.change("admin", admin, role="editor").role == "editor"
 
 
-def test_an_address_is_told_to_admins_and_to_whose_it_is(database: Database) -> None:
-    access, principals = Access(database), Principals(database)
+def test_an_address_is_told_to_admins_and_to_whose_it_is(access: Access, database: Database) -> None:
+    principals = Principals(database)
     admin = access.authenticate(str(access.initialise()))
     principals.add(NewPrincipal(name="ana", team="ads", email="ana@example.org"), admin)
     principals.add(NewPrincipal(name="bob", team="ads"), admin)

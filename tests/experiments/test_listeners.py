@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 from wichtel.domain import ExperimentState, ExperimentStatus, InvalidInput, QuotaGroup
-from wichtel.experiments import Experiments
+from wichtel.experiments import Experiments, Principal, Role
 from wichtel.experiments.ending import end
 from wichtel.store import Artifacts
 
@@ -144,8 +144,9 @@ def test_what_an_experiment_runs_is_stopped_when_somebody_else_sets_its_verdict(
     world.add("e1")
     world.run()
     service = Experiments(world.db, Artifacts(str(tmp_path)), world.workflows)
-    assert service.finish("e1", ExperimentStatus.SATISFIED, "decided elsewhere")
-    assert not service.finish("e1", ExperimentStatus.UNSATISFIED, "or not")
+    admin = Principal(name="root", team="default", role=Role.ADMIN)
+    assert service.finish("e1", ExperimentStatus.SATISFIED, "decided elsewhere", None, admin)
+    assert not service.finish("e1", ExperimentStatus.UNSATISFIED, "or not", None, admin)
     world.run()
     assert world.get("e1").status is ExperimentStatus.SATISFIED
     status = world.workflows.status("e1/run/1")

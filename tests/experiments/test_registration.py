@@ -7,9 +7,9 @@ from threading import Barrier
 
 import pytest
 
-from wichtel.domain import Experiment
+from wichtel.domain import Experiment, Model
 from wichtel.experiments import Experiments, Principal, ProtocolRequest, RegisterModels, Role
-from wichtel.experiments.ending import SCHEDULE
+from wichtel.experiments.ending import EXPIRE, SCHEDULE
 from wichtel.store import Artifacts, Database, Transaction
 from wichtel.workflows import Handler, InlineWorkflows
 
@@ -32,7 +32,9 @@ def test_the_same_key_at_the_same_time_is_the_same_registration(db: Database, tm
             both.wait(10)
             return []
 
-    workflows = InlineWorkflows(graphs=[], handlers=[Handler(SCHEDULE, lambda ctx, data: None)])
+    with db.transaction() as tx:
+        tx.models.add(Model(name="m", owner="ana", team="ads", head="v", created=tx.now))
+    workflows = InlineWorkflows(graphs=[], handlers=[Handler(name, lambda ctx, data: None) for name in (EXPIRE, SCHEDULE)])
     service = Together(db, Artifacts(str(tmp_path)), workflows)
     request = RegisterModels(models=("m",), protocols=(ProtocolRequest(protocol="TrainModel"),), idempotency_key="k-1")
     with ThreadPoolExecutor(2) as threads:

@@ -53,13 +53,14 @@ class HttpReceiver:
                 if how == "break":
                     self.connection.close()
                     return
+                if how == "accept":
+                    # Before the answer: whoever has it may look at once.
+                    receiver.accepted.append(body)
                 status = {"accept": 204, "refuse": 503, "forbid": 403, "redirect": 302, "gateway": 504}[how]
                 self.send_response(status)
                 if how == "redirect":
                     self.send_header("Location", receiver.address)
                 self.end_headers()
-                if how == "accept":
-                    receiver.accepted.append(body)
 
             def log_message(self, *_: Any) -> None: ...
 
