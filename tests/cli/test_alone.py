@@ -37,11 +37,11 @@ def test_without_a_service(alone: Any, free_port: int) -> None:
 def test_version_and_config(alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert alone("version").out[0].isdigit()
     assert alone("config", "show", "--json").data["home"] == str(tmp_path / "home")
-    monkeypatch.setenv("WICHTEL_TOKEN", "secret")
+    monkeypatch.setenv("WICHTEL_TOKEN", "wt_hush")
     said = alone("config", "show", "--origin", "--url", "http://there")
     assert "flag" in said.out
     assert "environment" in said.out
-    assert "secret" not in said.out
+    assert "hush" not in said.out
     (tmp_path / "wichtel.toml").write_text("prot = 1\n")
     assert "Did you mean 'port'?" in alone("config", "show", expect=2).err
 

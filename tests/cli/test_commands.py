@@ -175,7 +175,7 @@ def test_shares_of_the_fleet_and_limits(wichtel: Any) -> None:
         (["run", "SetHyperparameters", "cli/one", "-p", "valeus={}"], "Did you mean 'values'?"),
         (["run", "TrainModel", "cli/one", "--set", "replicas=2"], "Did you mean 'replicates'?"),
         (["experiments", "list", "--state", "done"], "--state: there is no 'done'"),
-        (["experiments", "list", "--limit", "0"], "--limit"),
+        (["experiments", "list", "--limit", "-1"], "--limit"),
         (["run", "TrainModel"], "model"),
         (["no-such-command"], "No such command"),
     ],

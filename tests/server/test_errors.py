@@ -37,7 +37,7 @@ def test_a_value_of_the_wrong_type(api: Any) -> None:
 
 def test_a_value_that_the_domain_refuses(api: Any) -> None:
     problem = api("PUT", "/v1/quota-groups", 422, json={"name": "x", "max_in_progress": -1})
-    assert problem["message"] == "a share is not negative."
+    assert problem["message"] == "max_in_progress is -1, but a share is not negative."
 
 
 def test_an_unknown_parameter_does_not_widen_a_search(api: Any) -> None:

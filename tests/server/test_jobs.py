@@ -41,7 +41,7 @@ def test_a_preview_says_what_would_be_deleted(api, client):
     assert set(api("POST", "/v1/jobs/collect-garbage:preview")["outcome"]) >= {"artifacts", "bytes"}
     assert client.jobs.preview("export")["rows"] >= 0
     with pytest.raises(InvalidInput, match="beforehand"):
-        client.jobs.preview("forget_requests")
+        client.jobs.preview("forget-requests")
 
 
 def test_what_has_finished_can_be_fetched_before_and_after_it_was_exported(api, client, finished):

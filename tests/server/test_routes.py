@@ -56,6 +56,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
 
     assert api("PUT", "/v1/quota-groups", json={"name": "routes", "max_in_progress": 2})["max_in_progress"] == 2
     assert ("routes", 2) in [(g["name"], g["max_in_progress"]) for g in api("GET", "/v1/quota-groups")["items"]]
+    assert api("GET", "/v1/quota-groups/routes")["max_in_progress"] == 2
     assert api("POST", "/v1/quota-groups/routes:pause", json={"reason": "repairs"})["paused"]["reason"] == "repairs"
     assert api("POST", "/v1/quota-groups/routes:resume")["paused"] is None
     api("DELETE", "/v1/quota-groups/routes", 204)
@@ -136,10 +137,27 @@ def test_every_route_once(api: Any, service: Any) -> None:
 
     tell(api, service, experiment)
     admit(api)
+    assert registration["id"] in [r["id"] for r in api("GET", "/v1/registrations")["items"]]
+    look_after(api)
 
     operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
     # The stream has a test of its own.
     assert operations - api.called == {"events_stream", "studies_cancel"}
+
+
+def look_after(api):
+    """Jobs, exports, usage and health, each of which has tests of its own."""
+    assert "export" in [job["name"] for job in api("GET", "/v1/jobs")["items"]]
+    assert api("GET", "/v1/jobs/export")["name"] == "export"
+    api("POST", "/v1/jobs/export:run")
+    api("POST", "/v1/jobs/export:preview")
+    api("GET", "/v1/exports")
+    api("GET", "/v1/exports/99/files/2026-01-01", 404)
+    api("GET", "/v1/exports/records")
+    for table in ("", "/requests", "/statuses", "/times", "/protocols"):
+        api("GET", f"/v1/usage{table}")
+    assert api("GET", "/v1/health")["database"]
+    assert b"wichtel_" in api("GET", "/metrics")
 
 
 def test_a_study_of_a_function_that_the_workers_can_import_finds_its_best(api):

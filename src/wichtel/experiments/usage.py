@@ -42,7 +42,7 @@ def forget_requests(db: Database) -> PeriodicJob:
         with db.transaction() as tx:
             return {"answers": tx.idempotency.forget_old(), "counts": tx.request_stats.delete_before(tx.now - KEPT)}
 
-    return PeriodicJob(name="forget_requests", every_seconds=3600, run=run)
+    return PeriodicJob(name="forget-requests", every_seconds=3600, run=run)
 
 
 class Usage:

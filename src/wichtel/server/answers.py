@@ -51,9 +51,11 @@ def describe(document: dict[str, Any], routes: Iterable[Any], problem: Mapping[s
     """
     marks = {operation_id(route): vars(route.endpoint) for route in routes}
     for path, methods in document["paths"].items():
-        if path.startswith("/v1/"):
-            for method, operation in methods.items():
+        for method, operation in methods.items():
+            if path.startswith("/v1/"):
                 _complete(path, method, operation, marks.get(operation["operationId"], {}))
+            elif operation.get("security"):
+                _refuse(operation, {401, 429, 503})
     document["components"]["responses"] = {name: dict(_response(status, text, problem)) for status, (name, text) in _REFUSALS.items()}
     _close(document)
 
@@ -77,8 +79,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], marks: Mapping[
         parameters.append(_UNLESS_KNOWN)
         success["headers"] = _ETAG
         answers["304"] = {"description": "It is what the caller has.", "headers": _ETAG}
-    for status in sorted(refusals):
-        answers[str(status)] = {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"}
+    _refuse(operation, refusals)
+
+
+def _refuse(operation: dict[str, Any], statuses: Iterable[int]) -> None:
+    for status in sorted(statuses):
+        operation["responses"][str(status)] = {"$ref": f"#/components/responses/{_REFUSALS[status][0]}"}
 
 
 def _response(status: int, text: str, problem: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
