@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,9 @@ def test_a_home_has_one_service(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        HomeLock(tmp_path, "http://a").__enter__()
-        os._exit(0)
-    os.waitpid(child, 0)
+    dies = "import os, sys; from pathlib import Path; from wichtel.server import HomeLock; "
+    dies += "HomeLock(Path(sys.argv[1]), 'http://a').__enter__(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", dies, str(tmp_path)], check=True)
     assert serving(tmp_path) is None
     with HomeLock(tmp_path, "http://b"):
         assert serving(tmp_path) == Serving(os.getpid(), "http://b")

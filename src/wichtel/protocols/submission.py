@@ -97,7 +97,7 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
 
 def _is_complete(run: Run) -> bool:
     # Of an old training garbage collection leaves the metrics, but no predictions: that is no baseline to compare with.
-    return run.state is RunState.SUCCEEDED and run.result.get("predictions") != {}
+    return run.state is RunState.SUCCEEDED and (run.result or {}).get("predictions") != {}
 
 
 def await_runs(db: Database, runs: list[str]) -> list[dict[str, Any]] | None:
