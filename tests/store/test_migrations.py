@@ -12,9 +12,15 @@ from wichtel.store import Database, schema
 from wichtel.store.tables import metadata
 
 
+# An index of an expression, which Alembic cannot compare; the next test does.
+_TRIGRAMS = "ix_experiments_trigrams"
+
+
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 def test_upgrading_an_empty_database_makes_the_tables_that_the_code_expects(database):
     with database.read() as tx:
-        context = MigrationContext.configure(tx.connection, opts={"compare_type": True, "compare_server_default": True})
+        options = {"compare_type": True, "compare_server_default": True, "include_object": lambda _, name, *rest: name != _TRIGRAMS}
+        context = MigrationContext.configure(tx.connection, opts=options)
         assert compare_metadata(context, metadata) == []
         assert schema.revision(tx.connection) == schema.HEAD
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from wichtel.domain import Query, Sort
 from wichtel.domain.query import FIELDS, TEXT_FIELDS, And, Compare, FieldKind, Match, Moment, Not, Or, Pattern, Value, Word
 from wichtel.store.page import Stage
-from wichtel.store.tables import experiments, metric_deltas, models
+from wichtel.store.tables import experiments, metric_deltas, models, trigrams
 from wichtel.store.types import Time
 
 #: Where fields are that do not have a column of their name.
@@ -54,7 +54,8 @@ class _Conditions:
             case Word():
                 # A word is looked for anywhere, a pattern's ends as well.
                 anywhere = Pattern(("", *query.pattern.parts, ""))
-                return sa.or_(*(self.like(_COLUMNS[name], anywhere) for name in TEXT_FIELDS))
+                fits = sa.or_(*(self.like(_COLUMNS[name], anywhere) for name in TEXT_FIELDS))
+                return self.with_trigrams(fits, anywhere)
             case Match() | Compare():
                 if query.metric:
                     return experiments.c.id.in_(self.of_metric(query))
@@ -79,7 +80,8 @@ class _Conditions:
         given = column.is_not(None) if column.nullable or not isinstance(column.type, sa.Text) else column != ""
         if kind is FieldKind.TEXT:
             # Also of nothing: a part of every text.
-            return sa.or_(*(given if p.anything else self.like(column, Pattern(("", *p.parts, ""))) for p in patterns))
+            inside = [None if pattern.anything else Pattern(("", *pattern.parts, "")) for pattern in patterns]
+            return sa.or_(*(given if p is None else self.with_trigrams(self.like(column, p), p) for p in inside))
         if any(pattern.anything for pattern in patterns):
             return given
         exact = [pattern.exact for pattern in patterns if pattern.exact is not None]
@@ -98,6 +100,14 @@ class _Conditions:
         else:
             either += [self.like(column, pattern) for pattern in wild]
         return sa.or_(*either)
+
+    def with_trigrams(self, fits: sa.ColumnElement[bool], pattern: Pattern) -> sa.ColumnElement[bool]:
+        """`fits`, which says that one of `TEXT_FIELDS` is like `pattern`, with what an index can answer."""
+        found = {text[at : at + 3] for text in map(_lower, pattern.parts) for at in range(len(text) - 2)}
+        if self.dialect != "postgresql" or not found:
+            return fits
+        # Last, because taking a row apart costs more than comparing it.
+        return sa.and_(fits, trigrams.contains(sa.literal(sorted(found), trigrams.type)))
 
     def like(self, column: sa.Column[Any], pattern: Pattern) -> sa.ColumnElement[bool]:
         """Ignoring the case of ASCII letters, on both databases."""

@@ -9,7 +9,7 @@ from wichtel.store.tables.base import Key, metadata
 from wichtel.store.tables.catalogue import datasets, intents, models, versions
 from wichtel.store.tables.compatibility import compatibility
 from wichtel.store.tables.events import events
-from wichtel.store.tables.experiments import experiments, registrations
+from wichtel.store.tables.experiments import experiments, registrations, trigrams
 from wichtel.store.tables.jobs import exports, jobs
 from wichtel.store.tables.metric_deltas import metric_deltas
 from wichtel.store.tables.notifications import channels, notifications, watchers
@@ -52,6 +52,7 @@ __all__ = [
     "tokens",
     "triage",
     "trials",
+    "trigrams",
     "versions",
     "watchers",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from wichtel.domain import ExperimentConfig, ExperimentResult, Failure, Registration
+from wichtel.domain.query import TEXT_FIELDS
 from wichtel.store.tables.base import Key, metadata, refers, required
 from wichtel.store.types import Json, Time
 
@@ -64,3 +66,14 @@ experiments = sa.Table(
     sa.Index(None, "finished", "id"),
     sa.Index(None, "duration_seconds", "id"),
 )
+
+#: On PostgreSQL: every three characters in a row of what free words are looked for in. Its extension for this is not everywhere.
+trigrams = sa.func.wichtel_trigrams(*(experiments.c[name] for name in TEXT_FIELDS), type_=postgresql.ARRAY(sa.Text))
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION wichtel_trigrams(VARIADIC texts text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000 AS $$
+SELECT coalesce(array_agg(DISTINCT substr(low, at, 3) COLLATE "C"), '{}')
+FROM (SELECT lower(given COLLATE "C") AS low FROM unnest(texts) AS given) AS lowered, generate_series(1, length(low) - 2) AS at
+$$
+"""
+sa.event.listen(metadata, "before_create", sa.DDL(_FUNCTION).execute_if(dialect="postgresql"))
+sa.Index("ix_experiments_trigrams", trigrams, postgresql_using="gin").ddl_if(dialect="postgresql")
