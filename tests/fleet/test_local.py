@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from wichtel.domain import InvalidInput, NotFound, Resources, RetryPolicy, Run, RunSpec, RunState, SystemFault
-from wichtel.fleet import FleetSettings, LocalEngine, log_path, open_engine
+from wichtel.fleet import FleetSettings, LocalEngine, log_path, open_engine, processes
 from wichtel.fleet.leadership import Leadership
 from wichtel.fleet.paths import checkpoint_path
 from wichtel.testing.engines import Fleet
@@ -45,11 +45,11 @@ def alive(pid: int) -> bool:
 
 
 def pid_of(worker: str) -> int:
-    """The process that was started under this name."""
-    for entry in Path("/proc").iterdir():
+    """The process below this one that was started under this name; others on this machine may have workers of the same names."""
+    for pid in processes.descendants(os.getpid()):
         with suppress(OSError):
             # Its session is its own; whoever watches over it in there has the same name.
-            if entry.name.isdigit() and (entry / "comm").read_text() == f"wt-{worker}\n" and os.getsid(pid := int(entry.name)) == pid:
+            if Path(f"/proc/{pid}/comm").read_text() == f"wt-{worker}\n" and os.getsid(pid) == pid:
                 return pid
     raise AssertionError(f"there is no worker {worker}")
 
