@@ -1,6 +1,6 @@
 """How long experiments queue and how long it takes to start them: from RegisterModels to the first step running.
 
-``python benchmarks/scheduling.py [--rate 20] [--seconds 30]``
+``python benchmarks/scheduling.py [--rate 20] [--seconds 30] [--quick]``
 
 The service's own objects on a PostgreSQL of its own, and a protocol whose one step does nothing but take up its experiment and end it. So
 what is measured is Wichtel: registering, the scheduler, the queue of workflows, the first step. *Queuing* is the time from the
@@ -159,7 +159,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rate", type=float, default=20.0, help="registrations a second")
     arguments.add_argument("--seconds", type=float, default=30.0)
+    arguments.add_argument("--quick", action="store_true", help="5 seconds")
     given = arguments.parse_args()
+    if given.quick:
+        given.seconds = 5.0
     # As if a plug-in had brought it.
     protocols()["Nothing"] = Nothing()
     server = PostgresServer(durable=True)
