@@ -39,6 +39,7 @@ from wichtel.domain import (
     Window,
 )
 from wichtel.store import Database, tables
+from wichtel.store.metric_deltas import numbers_of
 
 INTENT = next(i for i in BUILT_IN_INTENTS if i.name == "improve_quality").resolve("auc", Expectation.LARGER)
 #: Of the paper's 9,648 experiments.
@@ -79,6 +80,8 @@ def populate(
     registrations, rows = _experiments(names, experiments, draw)
     _copy(database, tables.registrations, registrations)
     _copy(database, tables.experiments, rows)
+    judged = (row for row in rows if row["result"] is not None)
+    _copy(database, tables.metric_deltas, ({"experiment": row["id"], **n} for row in judged for n in numbers_of(row["result"])))
     sizes = _sizes(studies, trials)
     _copy(database, tables.studies, (_study(n, size) for n, size in enumerate(sizes)))
     _copy(database, tables.trials, (row for n, size in enumerate(sizes) for row in _trials(n, size, draw)))
@@ -148,6 +151,8 @@ def _experiments(names: list[str], count: int, draw: random.Random) -> tuple[lis
             status = draw.choices(statuses, weights)[0] if finished else None
             judged = status in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
             started = created + timedelta(seconds=draw.expovariate(1.0))
+            took = timedelta(hours=draw.lognormvariate(2, 1)) if finished else None
+            result = _result(identity, status is ExperimentStatus.SATISFIED, draw) if judged else None
             rows.append(
                 {
                     "id": identity,
@@ -165,9 +170,11 @@ def _experiments(names: list[str], count: int, draw: random.Random) -> tuple[lis
                     "workflow": f"{identity}/run/1" if finished else "",
                     "created": created,
                     "started": started if finished else None,
-                    "finished": started + timedelta(hours=draw.lognormvariate(2, 1)) if finished else None,
+                    "finished": None if took is None else started + took,
                     "config": ExperimentConfig(intent=INTENT, parameters={"values": {"tower/width_1": draw.randint(16, 512)}}),
-                    "result": _result(identity, status is ExperimentStatus.SATISFIED, draw) if judged else None,
+                    "result": result,
+                    "duration_seconds": None if took is None else took.total_seconds(),
+                    "models_trained": None if result is None else result.models_trained,
                 }
             )
     return registrations, rows

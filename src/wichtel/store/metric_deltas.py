@@ -15,10 +15,11 @@ class MetricDeltas(Repository):
 
     def add(self, experiment_id: str, result: ExperimentResult) -> None:
         """Note what `result` says of each metric, unless that was noted before."""
-        self.insert(metric_deltas, [{"experiment": experiment_id, **row} for row in _rows(result)])
+        self.insert(metric_deltas, [{"experiment": experiment_id, **row} for row in numbers_of(result)])
 
 
-def _rows(result: ExperimentResult) -> list[dict[str, Any]]:
+def numbers_of(result: ExperimentResult) -> list[dict[str, Any]]:
+    """Of each metric a row, without its experiment."""
     estimates = {finding.estimate.metric: finding.estimate for finding in result.verdict.findings}
     return [
         _row(metric, _of(result.baseline_metrics, metric), _of(result.candidate_metrics, metric), estimates.get(metric))
