@@ -98,5 +98,5 @@ def test_fronts_kept_while_points_come_are_those_of_all_points(points):
         expected = non_dominated_rank(np.array(points[: i + 1])).tolist()
         assert would_be == expected[i]
         assert [kept.rank(p) for p in points[: i + 1]] == expected
-        assert kept.ranks() == sorted(expected)
-    assert Fronts(points).ranks() == kept.ranks()
+        assert list(kept.ranks()) == sorted(expected)
+    assert list(Fronts(points).ranks()) == list(kept.ranks())

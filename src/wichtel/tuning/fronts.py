@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from itertools import chain, repeat
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Protocol, overload
 
 Point = tuple[float, ...]
 
@@ -19,7 +19,7 @@ class Fronts:
         Yakupov and Buzdalov, Incremental non-dominated sorting with O(N) insertion for the two-dimensional case, CEC 2015.
 
     >>> fronts = Fronts([(1.0, 3.0), (2.0, 2.0), (3.0, 3.0)])
-    >>> fronts.ranks(), fronts.rank((4.0, 4.0))
+    >>> list(fronts.ranks()), fronts.rank((4.0, 4.0))
     ([0, 0, 1], 2)
     """
 
@@ -65,9 +65,31 @@ class Fronts:
                 high = middle
         return low
 
-    def ranks(self) -> list[float]:
+    def ranks(self) -> Sequence[float]:
         """Ascending: the front of each point."""
-        return list(chain.from_iterable(map(repeat, range(len(self._sizes)), self._sizes)))
+        return _Ranks(self._sizes)
+
+
+class _Ranks(Sequence[float]):
+    """As many times its number as each front has points. A rule looks at few of the thousands, so they are counted, not written out."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self._ends = list(accumulate(sizes))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[float]: ...
+    def __getitem__(self, index: int | slice) -> float | Sequence[float]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(index)
+        return bisect_right(self._ends, place)
 
 
 class _Front(Protocol):
