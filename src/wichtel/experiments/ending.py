@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wichtel.domain import ExperimentResult, ExperimentStatus, Failure
+from collections.abc import Collection, Sequence
+
+from wichtel.domain import Experiment, ExperimentResult, ExperimentStatus, Failure
 from wichtel.experiments import failures
 from wichtel.store import Transaction
 from wichtel.workflows import WorkflowPort
@@ -33,8 +35,28 @@ def end(
         return False
     if failure is not None:
         failures.note(tx, failure, identity)
-    tx.outbox.add(tx.experiments.get(identity))
-    if status not in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED):
-        workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
-    enqueue_schedule(workflows, tx, f"finished/{identity}")
+    _follow(workflows, tx, [tx.experiments.get(identity)], f"finished/{identity}")
     return True
+
+
+def end_many(
+    workflows: WorkflowPort, tx: Transaction, identities: Collection[str], status: ExperimentStatus, cause: str, *, because: str
+) -> list[str]:
+    """End all of them that have not ended, in `tx`, as `end` does one, in a few statements; return which those were.
+
+    Args:
+        because: Names the occasion, once.
+    """
+    ended = tx.experiments.finish_many(identities, status, cause)
+    if ended:
+        _follow(workflows, tx, ended, because)
+    return [experiment.id for experiment in ended]
+
+
+def _follow(workflows: WorkflowPort, tx: Transaction, ended: Sequence[Experiment], because: str) -> None:
+    tx.outbox.add(ended)
+    for experiment in ended:
+        # One that was never started has left nothing.
+        if experiment.generation and experiment.status not in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED):
+            workflows.enqueue(tx, CLEAN_UP, f"{experiment.id}/clean-up", {"experiment": experiment.id})
+    enqueue_schedule(workflows, tx, because)

@@ -8,7 +8,6 @@ from wichtel.domain import (
     AlreadyExists,
     Experiment,
     ExperimentResult,
-    ExperimentState,
     ExperimentStatus,
     IllegalTransition,
     Query,
@@ -16,7 +15,7 @@ from wichtel.domain import (
     Sort,
 )
 from wichtel.experiments.access import Principal
-from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, enqueue_schedule
+from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, end_many, enqueue_schedule
 from wichtel.experiments.ids import new_id
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
 from wichtel.experiments.rerun import Rerun, once_more
@@ -114,7 +113,8 @@ class Experiments:
                 created=tx.now,
             )
             self._store(tx, registration, [made])
-            tx.audit.add(principal.name, "rerun_experiment", made.id, {"rerun_of": identity, "on": how.on, "seed": how.seed})
+            detail = {"rerun_of": identity, "on": how.on, "seed": how.seed}
+            tx.audit.add(principal.name, "rerun_experiment", made.id, detail, team=made.quota_group)
         return made
 
     def _expand(self, tx: Transaction, request: RegisterModels, identity: str, principal: Principal) -> list[Experiment]:
@@ -147,20 +147,18 @@ class Experiments:
         """
         with self._db.transaction() as tx:
             registration = tx.registrations.get(identity)
-            if registration.canceled is not None:
+            teams = tx.experiments.groups_of(identity)
+            for team in teams:
+                principal.permit("cancel_experiment", team=team, owner=registration.owner)
+            if not tx.registrations.cancel(identity):
                 raise IllegalTransition("it is canceled already.", where=f"registration {identity}")
-            # In their order, so that nobody waits for us while we wait for them.
-            tx.experiments.lock(registration.experiments, ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS)
-            ended = [
-                self._end(
-                    tx, tx.experiments.get(e), ExperimentStatus.CANCELED, f"Its registration was canceled by {principal.name}.", principal
-                )
-                for e in registration.experiments
-            ]
-            if not any(ended):
+            cause = f"Its registration was canceled by {principal.name}."
+            because = f"canceled/{identity}"
+            ended = end_many(self._workflows, tx, registration.experiments, ExperimentStatus.CANCELED, cause, because=because)
+            if not ended:
                 raise IllegalTransition("all its experiments have finished.", where=f"registration {identity}")
-            tx.registrations.cancel(identity)
-            tx.audit.add(principal.name, "cancel_registration", identity, {})
+            detail = {"experiments": len(ended), "teams": teams}
+            tx.audit.add(principal.name, "cancel_registration", identity, detail, team=teams[0] if len(teams) == 1 else None)
             return tx.registrations.get(identity)
 
     def search(
@@ -202,16 +200,13 @@ class Experiments:
         """
         with self._db.transaction() as tx:
             experiment = tx.experiments.get(identity)
-            if not self._end(tx, experiment, ExperimentStatus.CANCELED, f"Canceled by {principal.name}.", principal):
+            principal.permit("cancel_experiment", team=experiment.quota_group, owner=experiment.owner)
+            ended = end(self._workflows, tx, identity, ExperimentStatus.CANCELED, f"Canceled by {principal.name}.")
+            experiment = tx.experiments.get(identity)
+            if not ended:
                 raise IllegalTransition(f"it has finished as {experiment.status}.", where=f"experiment {identity}")
             tx.audit.add(principal.name, "cancel_experiment", identity, {}, team=experiment.quota_group)
-            return tx.experiments.get(identity)
-
-    def _end(self, tx: Transaction, experiment: Experiment, status: ExperimentStatus, cause: str, principal: Principal) -> bool:
-        principal.permit("cancel_experiment", team=experiment.quota_group, owner=experiment.owner)
-        if experiment.state is ExperimentState.FINISHED:
-            return False
-        return end(self._workflows, tx, experiment.id, status, cause)
+            return experiment
 
     def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None, principal: Principal) -> bool:
         """FinishExperiment: store the result and end it, unless it has ended already; what it still runs is stopped.
@@ -227,5 +222,6 @@ class Experiments:
                 return False
             # Whatever the verdict: it did not come from the workflow, which may be under way.
             self._workflows.enqueue(tx, CLEAN_UP, f"{identity}/clean-up", {"experiment": identity})
-            tx.audit.add(principal.name, "finish_experiment", identity, {"status": status, "cause": cause})
+            team = tx.experiments.get(identity).quota_group
+            tx.audit.add(principal.name, "finish_experiment", identity, {"status": status, "cause": cause}, team=team)
             return True

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from wichtel.domain import Channel, Experiment, NotificationState, OwnerKind, SubjectKind, Watch
-from wichtel.store.repository import Repository
+from wichtel.store.repository import Repository, parts
 from wichtel.store.tables import channels, notifications, watchers
 
 _COLUMNS = tuple(channels.c[field.name] for field in fields(Channel))
@@ -90,16 +90,21 @@ class Watchers(Repository):
         rows = self.connection.execute(query.order_by(watchers.c.created.desc(), watchers.c.kind, watchers.c.subject))
         return [Watch(**(dict(row._mapping) | {"kind": SubjectKind(row.kind)})) for row in rows]
 
-    def who(self, experiment: Experiment) -> set[str]:
-        """Those who watch `experiment`, its registration or its model."""
-        query = sa.select(watchers.c.principal).where(
-            sa.or_(
-                sa.and_(watchers.c.kind == SubjectKind.EXPERIMENT, watchers.c.subject == experiment.id),
-                sa.and_(watchers.c.kind == SubjectKind.REGISTRATION, watchers.c.subject == experiment.registration),
-                sa.and_(watchers.c.kind == SubjectKind.MODEL, watchers.c.subject == experiment.model),
-            )
-        )
-        return set(self.connection.execute(query).scalars())
+    def who(self, experiments: Collection[Experiment]) -> dict[str, set[str]]:
+        """Experiment → those who watch it, its registration or its model; without those that nobody watches."""
+        subjects: dict[SubjectKind, dict[str, set[str]]] = {kind: {} for kind in SubjectKind}
+        for e in experiments:
+            of = ((SubjectKind.EXPERIMENT, e.id), (SubjectKind.REGISTRATION, e.registration), (SubjectKind.MODEL, e.model))
+            for kind, subject in of:
+                subjects[kind].setdefault(subject, set()).add(e.id)
+        found: dict[str, set[str]] = {}
+        for kind, watched in subjects.items():
+            for part in parts(list(watched)):
+                query = sa.select(watchers.c.subject, watchers.c.principal).where(watchers.c.kind == kind, watchers.c.subject.in_(part))
+                for row in self.connection.execute(query):
+                    for experiment in watched[row.subject]:
+                        found.setdefault(experiment, set()).add(row.principal)
+        return found
 
 
 def _read(row: sa.Row[Any]) -> Channel:

@@ -11,11 +11,8 @@ import sqlalchemy as sa
 
 from wichtel.domain import Experiment, ExperimentState
 from wichtel.store.experiments import _OWN_COLUMNS, _read
-from wichtel.store.repository import Repository
+from wichtel.store.repository import Repository, parts
 from wichtel.store.tables import experiments, exports, runs, trials
-
-#: Owners in one query.
-_MOST = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +82,14 @@ class Exports(Repository):
         found = dict.fromkeys((e.id for e in ended), 0)
         owners = {f"experiment/{e.id}/run/{generation}": e.id for e in ended for generation in range(1, e.generation + 1)}
         training = sa.type_coerce(runs.c.spec, sa.Text).contains(f'"entry":"{entry}"', autoescape=True)
-        for part in _parts(builtins.list(owners)):
+        for part in parts(builtins.list(owners)):
             query = sa.select(runs.c.owner, sa.func.count()).where(runs.c.owner.in_(part), runs.c.attempt > 0, training)
             for owner, count in self.connection.execute(query.group_by(runs.c.owner)):
                 found[owners[owner]] += count
         # A trial that was answered by an earlier one trained nothing.
         own = sa.type_coerce(trials.c.document, sa.Text).contains('"copied_from":null', autoescape=True)
-        for part in _parts([f"{e.id}/study" for e in ended]):
+        for part in parts([f"{e.id}/study" for e in ended]):
             query = sa.select(trials.c.study, sa.func.count()).where(trials.c.study.in_(part), trials.c.state != "PENDING", own)
             for study, count in self.connection.execute(query.group_by(trials.c.study)):
                 found[study.removesuffix("/study")] += count
         return found
-
-
-def _parts(keys: Sequence[str]) -> builtins.list[Sequence[str]]:
-    return [keys[begin : begin + _MOST] for begin in range(0, len(keys), _MOST)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from wichtel.domain import ExperimentState, ExperimentStatus, RunState, StudyState
-from wichtel.store.repository import Repository
+from wichtel.store.repository import Repository, parts
 from wichtel.store.tables import audit, events, experiments, jobs, measurements, metadata, runs, studies, trials
 from wichtel.store.types import Json
 
@@ -25,7 +25,6 @@ _TREE = re.compile(r'"tree":\s*"([0-9a-f]{64})"')
 _WITHOUT = frozenset({"audit", "events", "idempotency", "measurements", "request_stats", "runs", "tokens", "trials"})
 
 _ENDED = [str(state) for state in RunState if state.ended]
-_MOST = 500
 _PAGE = 2000
 _STREAM = {"yield_per": _PAGE}
 
@@ -70,7 +69,7 @@ class Garbage(Repository):
         """Of those of these experiments that there are."""
         found: dict[str, Standing] = {}
         columns = (experiments.c.id, experiments.c.state, experiments.c.status, experiments.c.generation, experiments.c.finished)
-        for part in _parts(sorted(experiment_ids)):
+        for part in parts(sorted(experiment_ids)):
             for row in self.connection.execute(sa.select(*columns).where(experiments.c.id.in_(part))):
                 status = None if row.status is None else ExperimentStatus(row.status)
                 found[row.id] = Standing(ExperimentState(row.state), status, row.generation, row.finished)
@@ -79,7 +78,7 @@ class Garbage(Repository):
     def study_states(self, study_ids: Collection[str]) -> dict[str, StudyState]:
         """Of those of these studies that there are."""
         found: dict[str, StudyState] = {}
-        for part in _parts(sorted(study_ids)):
+        for part in parts(sorted(study_ids)):
             for row in self.connection.execute(sa.select(studies.c.id, studies.c.state).where(studies.c.id.in_(part))):
                 found[row.id] = StudyState(row.state)
         return found
@@ -98,7 +97,7 @@ class Garbage(Repository):
         """The runs, ended or not, of studies that have not ended."""
         owners = [f"study/{study}" for study, _ in self.open_studies()]
         found: list[str] = []
-        for part in _parts(owners):
+        for part in parts(owners):
             found += self.connection.execute(sa.select(runs.c.id).where(runs.c.owner.in_(part))).scalars()
         return found
 
@@ -233,8 +232,3 @@ def _refers(value: Any) -> bool:
     if isinstance(value, str):
         return DIGEST.fullmatch(value) is not None
     return isinstance(value, dict) and any(_refers(inner) for inner in value.values())
-
-
-def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(keys), _MOST):
-        yield keys[begin : begin + _MOST]

@@ -37,13 +37,17 @@ class Parcel:
 class Outbox(Repository):
     """Notifications, by event and channel."""
 
-    def add(self, experiment: Experiment) -> int:
-        """Tell of the end of `experiment` on every channel that is to hear of it; return how many those are."""
-        people = {experiment.owner} | self.tx.watchers.who(experiment)
+    def add(self, ended: Collection[Experiment]) -> int:
+        """Tell of the end of each of `ended` on every channel that is to hear of it; return how many notifications that makes."""
+        watching = self.tx.watchers.who(ended)
+        people = {experiment.id: {experiment.owner, *watching.get(experiment.id, ())} for experiment in ended}
+        channels = self.tx.channels.of(set().union(*people.values()), {experiment.quota_group for experiment in ended})
         told = [
-            channel
-            for channel in self.tx.channels.of(people, {experiment.quota_group})
-            if not channel.events or experiment.status in channel.events
+            (experiment, channel)
+            for channel in channels
+            for experiment in ended
+            if (channel.owner in people[experiment.id] if channel.owner_kind is OwnerKind.USER else channel.owner == experiment.quota_group)
+            and (not channel.events or experiment.status in channel.events)
         ]
         rows = [
             {
@@ -61,7 +65,7 @@ class Outbox(Repository):
                 "claim": "",
                 "error": "",
             }
-            for channel in told
+            for experiment, channel in told
         ]
         return self.insert(notifications, rows)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Most rows that one call returns.
 MOST = 1000
+#: Keys in one query.
+_MOST_KEYS = 500
+#: Of each side of a name that there is not: those that may have been meant.
+_NEIGHBOURS = 100
 
 
 class Repository:
@@ -53,8 +57,10 @@ class Repository:
         return prepared(statement, self.connection.dialect, tuple(rows[0])).execute(self.connection, rows)
 
     def not_found(self, what: str, name: str, column: sa.Column[Any]) -> NotFound:
-        """The error for a `name` that is not in `column`, with near ones of the first 10,000."""
-        known = self.connection.execute(sa.select(column).limit(10_000)).scalars()
+        """The error for a `name` that is not in `column`, with near ones of those that stand beside where it would."""
+        before = sa.select(column).where(column < name).order_by(column.desc()).limit(_NEIGHBOURS)
+        after = sa.select(column).where(column > name).order_by(column).limit(_NEIGHBOURS)
+        known = [*self.connection.execute(before).scalars(), *self.connection.execute(after).scalars()]
         return NotFound(f"there is no {what} {name!r}.", hint=did_you_mean(name, map(str, known)))
 
 
@@ -86,6 +92,12 @@ def begins_with(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:
     if not prefix:
         return sa.true()
     return sa.and_(column >= prefix, column < prefix + "\U0010ffff")
+
+
+def parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`keys` in portions that one query takes."""
+    for begin in range(0, len(keys), _MOST_KEYS):
+        yield keys[begin : begin + _MOST_KEYS]
 
 
 def check_limit(limit: int) -> int:

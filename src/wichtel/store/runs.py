@@ -9,13 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from wichtel.domain import Run, RunSpec, RunState
-from wichtel.store.repository import Repository, begins_with
+from wichtel.store.repository import Repository, begins_with, parts
 from wichtel.store.tables import cancellations, runs
 
 _COLUMNS = tuple(runs.c[name] for name in ("spec", "state", "attempt", "worker", "result", "error", "created", "started", "ended"))
 _ENDED = [state for state in RunState if state.ended]
-#: In one query.
-_MOST_IDS = 500
 
 
 class Runs(Repository):
@@ -80,8 +78,8 @@ class Runs(Repository):
     def many(self, run_ids: Sequence[str]) -> builtins.list[Run]:
         """The runs with these ids, in their order; those that are not there are left out."""
         found: dict[str, Run] = {}
-        for begin in range(0, len(run_ids), _MOST_IDS):
-            query = sa.select(*_COLUMNS).where(runs.c.id.in_(run_ids[begin : begin + _MOST_IDS]))
+        for part in parts(run_ids):
+            query = sa.select(*_COLUMNS).where(runs.c.id.in_(part))
             found |= {run.spec.id: run for run in map(_read, self.connection.execute(query))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 

@@ -94,7 +94,7 @@ def finish(db: Database, *names: str, status: ExperimentStatus = ExperimentStatu
     for name in names:
         with db.transaction() as tx:
             assert tx.experiments.finish(name, status, "no gain")
-            tx.outbox.add(tx.experiments.get(name))
+            tx.outbox.add([tx.experiments.get(name)])
 
 
 def add_channel(
@@ -157,7 +157,7 @@ def test_nothing_is_told_of_what_was_rolled_back(database: Database) -> None:
     def cut_short() -> None:
         with database.transaction() as tx:
             tx.experiments.finish("e-1", ExperimentStatus.CANCELED, "")
-            tx.outbox.add(tx.experiments.get("e-1"))
+            tx.outbox.add([tx.experiments.get("e-1")])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
