@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from wichtel.domain import (
+    Analysis,
+    Dataset,
+    Expectation,
     ExperimentState,
+    Job,
     Limit,
     LimitKind,
+    Metadata,
+    ModelVersion,
     NotFound,
     NotPermitted,
     QuotaGroup,
@@ -15,8 +23,10 @@ from wichtel.domain import (
     RunSpec,
     RunState,
     WaitKind,
+    Window,
 )
 from wichtel.experiments import Principal, Quotas, Role, Waits
+from wichtel.protocols.submission import submit_baseline
 
 ADMIN = Principal(name="root", team="ops", role=Role.ADMIN)
 EDITOR = Principal(name="bob", team="ads", role=Role.EDITOR)
@@ -141,6 +151,51 @@ def test_one_in_progress_says_which_runs_are_before_its_own_or_that_its_group_ha
     assert (group.runs, group.cpus, group.runs_waiting) == (1, 1.0, 3)
     quotas.put(QuotaGroup(name="ads", max_cpus=1), ADMIN)
     assert "more than the share of its group ads, 1" in waits.why("e1").text
+
+
+def test_one_that_waits_for_a_baseline_that_another_trains_says_which_run_of_which_experiment(world, waits) -> None:
+    world.add("e1", "e2")
+    world.run()
+    now = world.clock.now()
+    windows = [Window(start=now.replace(year=year), end=now.replace(year=year + 1)) for year in (2020, 2021)]
+    analysis = Analysis(
+        trainer="sklearn",
+        features=(),
+        tunables=(),
+        metadata=Metadata(primary_metric="auc", better=Expectation.LARGER),
+        job=Job(dataset="d", label="y", train=windows[0], evaluation=windows[1]),
+    )
+    with world.db.transaction() as tx:
+        tx.datasets.add(Dataset(name="d", digest="d", time_column="t", columns={}, rows=1, start=now, end=now, owner="ana", created=now))
+        tx.versions.add(ModelVersion(id="v-2", model="m", tree="t" * 64, analysis=analysis, created=now))
+        for name, group in (("first", "maps"), ("second", "ads")):
+            tx.experiments.add(
+                replace(
+                    tx.experiments.get("e1"),
+                    id=name,
+                    protocol="TrainModel",
+                    target="v-2",
+                    quota_group=group,
+                    state=ExperimentState.ENQUEUED,
+                    generation=0,
+                )
+            )
+            started = tx.experiments.start(name)
+            run = submit_baseline(tx, started, "t" * 64, analysis, 0)
+    # Its own run is its own business.
+    assert [reason.kind for reason in waits.why("first").reasons] == [WaitKind.WORKER]
+    why = waits.why("second")
+    (reason,) = why.reasons
+    assert (reason.kind, reason.run, reason.experiment) == (WaitKind.BASELINE, run, "first")
+    assert why.text == (
+        f"It waits for its baseline, which run {run} of experiment first trains; that waits for a worker: it is the next of its group."
+    )
+    with world.db.transaction() as tx:
+        tx.runs.update_many([replace(tx.runs.get(run), state=RunState.RUNNING, attempt=1, worker="w")])
+    assert waits.why("second").text.endswith("of experiment first trains; a worker is at it.")
+    with world.db.transaction() as tx:
+        tx.runs.update_many([replace(tx.runs.get(run), state=RunState.SUCCEEDED, attempt=1, result={}, ended=now)])
+    assert waits.why("second").reasons[0].kind is WaitKind.AT_WORK
 
 
 def test_the_queue_comes_in_pages_group_by_group_in_the_order_of_starts(world, quotas, waits) -> None:

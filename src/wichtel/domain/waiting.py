@@ -25,6 +25,8 @@ class WaitKind(StrEnum):
     WORKER = "worker"
     #: Its runs: for other runs of its group, which occupy all of the group's share of the fleet.
     FLEET_SHARE = "fleet_share"
+    #: Its baseline, which a run trains that another experiment submitted.
+    BASELINE = "baseline"
     #: Nothing: workers are at its runs, or its steps go on.
     AT_WORK = "at_work"
     #: Nothing: it has finished.
@@ -45,6 +47,9 @@ class WaitReason:
     most: float | None = None
     #: When a limit of starts lets it start at the earliest.
     next: datetime | None = None
+    #: The run of another experiment that it waits for, and that experiment.
+    run: str = ""
+    experiment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

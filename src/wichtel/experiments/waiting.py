@@ -13,12 +13,16 @@ from wichtel.domain import (
     Queue,
     QuotaGroup,
     Resources,
+    Run,
     RunSpec,
+    RunState,
     Waiting,
     WaitKind,
     WaitReason,
 )
 from wichtel.experiments.scheduler import Ledger, Reached
+from wichtel.protocols import Basic, Tuning, protocols
+from wichtel.protocols.submission import find_baseline, owner_of
 from wichtel.store import Database, Transaction
 from wichtel.store.queue import Line, Place
 
@@ -79,18 +83,48 @@ class Waits:
         since = place.started or place.created
         owners = [f"experiment/{place.id}/run/{place.generation}", f"study/{place.id}/study"]
         at_work, waiting, first = tx.queue.runs_of(owners)
+        if first is None and not at_work and (shared := _baseline_of_another(tx, place.id)) is not None:
+            return _waiting(place, since, _baseline_reasons(tx, shared))
         if first is None:
             text = f"workers are at {_many(at_work, 'run')} of it" if at_work else "its steps go on; none of its own runs waits"
             return _waiting(place, since, [WaitReason(kind=WaitKind.AT_WORK, text=text)])
-        group = tx.quota_groups.find(first.quota_group) or QuotaGroup(name=first.quota_group)
-        busy = [spec for spec in tx.queue.runs_at_work() if spec.quota_group == group.name]
-        before = tx.queue.runs_before(first)
-        line = f"{_many(before, 'run')} of {group.name} before it" if before else "it is the next of its group"
-        reasons = _share_reasons(group, first.resources, busy, line)
+        before, line, reasons = _held_up(tx, first)
         if not reasons:
             text = f"{_many(waiting, 'run')} of it {'waits' if waiting == 1 else 'wait'} for a worker: {line}"
             reasons = [WaitReason(kind=WaitKind.WORKER, text=text)]
         return _waiting(place, since, reasons, runs_waiting=waiting, runs_before=before)
+
+
+def _held_up(tx: Transaction, spec: RunSpec) -> tuple[int, str, list[WaitReason]]:
+    """How many runs of its group are before one that waits; that in words; and whether the group's share keeps it waiting."""
+    group = tx.quota_groups.get(spec.quota_group)
+    busy = [other for other in tx.queue.runs_at_work() if other.quota_group == group.name]
+    before = tx.queue.runs_before(spec)
+    line = f"{_many(before, 'run')} of {group.name} before it" if before else "it is the next of its group"
+    return before, line, _share_reasons(group, spec.resources, busy, line)
+
+
+def _baseline_of_another(tx: Transaction, identity: str) -> Run | None:
+    """The run that an experiment waits for though another submitted it: a training of the baseline, which those on one model share."""
+    experiment = tx.experiments.get(identity)
+    version = tx.versions.find(experiment.target)
+    if version is None or not isinstance(protocols().get(experiment.protocol), Basic | Tuning):
+        return None
+    for replicate in range(experiment.config.replicates):
+        _, run = find_baseline(tx, experiment, version.tree, version.analysis, replicate)
+        if run is not None and not run.state.ended and run.spec.owner != owner_of(experiment):
+            return run
+    return None
+
+
+def _baseline_reasons(tx: Transaction, run: Run) -> list[WaitReason]:
+    other = run.spec.owner.removeprefix("experiment/").partition("/run/")[0]
+    how, reasons = "a worker is at it", list[WaitReason]()
+    if run.state is not RunState.RUNNING:
+        _, line, reasons = _held_up(tx, run.spec)
+        how = f"that waits for a worker: {line}"
+    text = f"it waits for its baseline, which run {run.spec.id} of experiment {other} trains; {how}"
+    return [WaitReason(kind=WaitKind.BASELINE, text=text, run=run.spec.id, experiment=other), *reasons]
 
 
 def _enqueued(place: Place, position: int, ledger: Ledger) -> Waiting:

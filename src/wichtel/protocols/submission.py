@@ -74,6 +74,15 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
 
     All experiments on one model share it.
     """
+    run_id, run = find_baseline(tx, experiment, tree, analysis, replicate)
+    if run is None:
+        seed = seed_of(analysis.job.seed, "baseline", replicate)
+        tx.runs.add(training_spec(tx, experiment, run_id, tree, analysis, seed=seed))
+    return run_id
+
+
+def find_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis: Analysis, replicate: int) -> tuple[str, Run | None]:
+    """The id that the run of the baseline's training has for `experiment`, and the run if there is one already."""
     dataset = tx.datasets.get(analysis.job.dataset)
     key = hashlib.sha256(f"{tree}/{dataset.digest}/{fingerprint()}".encode()).hexdigest()[:32]
     started = experiment.started or experiment.created
@@ -82,16 +91,14 @@ def submit_baseline(tx: Transaction, experiment: Experiment, tree: str, analysis
         run_id = f"baseline/{key}/{replicate}/{number}"
         run = tx.runs.find(run_id)
         if run is None:
-            seed = seed_of(analysis.job.seed, "baseline", replicate)
-            tx.runs.add(training_spec(tx, experiment, run_id, tree, analysis, seed=seed))
-            return run_id
+            return run_id, None
         # What was trained for this experiment is young enough for it: a step that is carried out again finds it.
         age = (tx.now - run.ended) / timedelta(days=1) if run.ended is not None and run.created < started else 0.0
         if age <= experiment.config.baseline_max_age_days and (_is_complete(run) or not run.state.ended):
-            return run_id
+            return run_id, run
         # This experiment's own failure is reported, not tried again.
         if run.state is RunState.FAILED and run.created >= started:
-            return run_id
+            return run_id, run
         number += 1
 
 
