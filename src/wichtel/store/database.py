@@ -9,6 +9,8 @@ PostgreSQL: READ COMMITTED; what must not interleave says so by conditional upda
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import sqlite3
 import threading
@@ -27,7 +29,14 @@ from wichtel.store import schema
 from wichtel.store.online import upgrade_online
 from wichtel.store.transaction import Transaction
 
+log = logging.getLogger(__name__)
+
 _BUSY_SECONDS = 30
+#: Between two looks at a database that is waited for, and between two lines of the log about it.
+_LOOK_SECONDS = 0.5
+_TELL_SECONDS = 10.0
+#: Said by a server that is there. Words rather than codes: of a connection that fails, the driver keeps no code.
+_REFUSED = re.compile(r'FATAL: +(.*authentication failed|(database|role) ".*" does not exist|no pg_hba\.conf entry)')
 
 
 class Database:
@@ -72,6 +81,31 @@ class Database:
             database.close()
             raise
         return database
+
+    @classmethod
+    def open_patiently(cls, url: str, wait_seconds: float, *, upgrade: bool = False) -> Self:
+        """The same, but one that is away, because it starts itself or the network is not there yet, is waited for; the log says so.
+
+        Raises:
+            Unavailable: it did not come within that time.
+            WichtelError: as `open`; who is refused does not wait.
+        """
+        deadline = time.monotonic() + wait_seconds
+        told = -math.inf
+        while True:
+            try:
+                return cls.open(url, upgrade=upgrade)
+            except Unavailable as error:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    if not wait_seconds:
+                        raise
+                    waited = f"the database did not come within {wait_seconds:g} seconds: {error.message}"
+                    raise Unavailable(waited, where=error.where, hint=error.hint) from error
+                if time.monotonic() - told >= _TELL_SECONDS:
+                    told = time.monotonic()
+                    log.warning("waiting for the database %s, for %.0f more seconds: %s", error.where, left, error.message)
+                time.sleep(min(_LOOK_SECONDS, left))
 
     @property
     def url(self) -> str:
@@ -205,6 +239,10 @@ def _translated(url: str) -> Iterator[None]:
             raise SystemFault(f"another process kept the database locked for {_BUSY_SECONDS} seconds.", where=url) from error
         if "no such table" in text:
             raise SystemFault("the database has no tables yet.", where=url, hint="Run `wichtel db upgrade`.") from error
+        if _REFUSED.search(text):
+            raise SystemFault(
+                f"the database refuses: {text.strip()}.", where=url, hint="Are names and password in the URL right?"
+            ) from error
         hint = None if "deadlock" in text else "Is the server running, and is the URL right?"
         # A deadlock is over when it is told, too.
         raise Unavailable(f"the database failed: {text.strip()}.", where=url, hint=hint) from error

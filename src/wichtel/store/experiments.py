@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Failure, Query, Sort, parse_query
 from wichtel.store.page import Page, count, fetch
 from wichtel.store.repository import Repository, parts
-from wichtel.store.search import condition, stages
+from wichtel.store.search import condition, sift, stages
 from wichtel.store.tables import experiments
 from wichtel.store.types import Time
 
@@ -100,9 +100,11 @@ class Experiments(Repository):
             InvalidInput: text that says no query, a limit out of range, or something that is no cursor.
         """
         wanted = parse_query(query) if isinstance(query, str) else query
-        fit = sa.select(*_OWN_COLUMNS).where(condition(wanted, now=self.now, dialect=self.connection.dialect.name))
-        page = fetch(self.connection, stages(sort, fit), _read, limit=limit, cursor=cursor, name=str(sort))
-        return replace(page, total=count(self.connection, fit)) if total else page
+        now, dialect = self.now, self.connection.dialect.name
+        rest, words = sift(wanted, now=now, dialect=dialect)
+        fit = sa.select(*_OWN_COLUMNS).where(condition(rest, now=now, dialect=dialect))
+        page = fetch(self.connection, stages(sort, fit, words), _read, limit=limit, cursor=cursor, name=str(sort))
+        return replace(page, total=count(self.connection, fit if words is None else fit.where(words.indexed))) if total else page
 
     def start(self, experiment_id: str) -> Experiment | None:
         """ENQUEUED → IN_PROGRESS, in a new generation; None if it is not ENQUEUED."""

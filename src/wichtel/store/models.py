@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ class Models(Repository):
         Raises:
             AlreadyExists: the name is taken.
         """
-        row = {"name": model.name, "owner": model.owner, "team": model.team, "head": model.head, "created": model.created}
+        row = {column.name: getattr(model, column.name) for column in models.columns}
         if not self.insert(models, row):
             raise AlreadyExists(f"there is a model {model.name!r} already.", hint="Add a version to it, or choose another name.")
 
@@ -55,9 +56,27 @@ class Models(Repository):
                 raise self.not_found("model", name, models.c.name)
         return found
 
-    def list(self, *, owner: str | None = None, contains: str | None = None, limit: int = 100, after: str | None = None) -> list[Model]:
-        """In the order of names, from the first name after `after`; with `contains` in the name, whatever its case."""
+    def list(
+        self,
+        *,
+        owner: str | None = None,
+        contains: str | None = None,
+        archived: bool = True,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> list[Model]:
+        """In the order of names, from the first name after `after`; with `contains` in the name, whatever its case.
+
+        Args:
+            owner: Whose they are.
+            contains: A part of the name.
+            archived: Whether those that are archived are among them.
+            limit: At most so many.
+            after: The name to go on after.
+        """
         query = sa.select(models).order_by(models.c.name).limit(limit)
+        if not archived:
+            query = query.where(models.c.archived.is_(None))
         if owner is not None:
             query = query.where(models.c.owner == owner)
         if contains:
@@ -73,6 +92,16 @@ class Models(Repository):
             NotFound: there is no such model.
         """
         done = self.connection.execute(sa.update(models).where(models.c.name == name).values(head=version))
+        if not done.rowcount:
+            raise self.not_found("model", name, models.c.name)
+
+    def set_archived(self, name: str, since: datetime | None) -> None:
+        """Put the model away, or, with None, fetch it back.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        done = self.connection.execute(sa.update(models).where(models.c.name == name).values(archived=since))
         if not done.rowcount:
             raise self.not_found("model", name, models.c.name)
 

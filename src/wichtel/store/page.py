@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: Counting stops here.
 MOST_COUNTED = 10_000
+#: So many rows are looked through before an index is asked that finds rare ones.
+_NEAR = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,25 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Sieve:
+    """A condition that holds for many rows or few, which no planner can guess.
+
+    What many fit is found soonest among the first rows of the order; what few fit, by an index that knows nothing of the order.
+    """
+
+    plain: sa.ColumnElement[bool]
+    #: The same, with what an index answers.
+    indexed: sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Rows in the order of columns, all up or all down. In these rows no such column is null, and the last one tells all apart."""
 
     rows: sa.Select[Any]
     order: tuple[sa.Column[Any], ...]
     descending: bool = False
+    sieve: Sieve | None = None
 
 
 def fetch(
@@ -70,8 +85,7 @@ def fetch(
         rows = stage.rows.add_columns(*(column.label(key) for key, column in _unselected(stage).items()))
         if number == first and after is not None:
             rows = rows.where(_beyond(stage, after))
-        rows = rows.order_by(*(column.desc() if stage.descending else column for column in stage.order)).limit(limit + 1 - len(found))
-        found += [(number, row) for row in connection.execute(rows)]
+        found += [(number, row) for row in _first(connection, stage, rows, limit + 1 - len(found))]
         if len(found) > limit:
             break
     items = tuple(read(row) for _, row in found[:limit])
@@ -80,6 +94,18 @@ def fetch(
     number, last = found[limit - 1]
     values = [last._mapping[key] for key in _keys(stages[number])]
     return Page(items=items, cursor=_cursor(name, number, values))
+
+
+def _first(connection: sa.Connection, stage: Stage, rows: sa.Select[Any], limit: int) -> Sequence[sa.Row[Any]]:
+    rows = rows.order_by(*(column.desc() if stage.descending else column for column in stage.order))
+    if stage.sieve is not None:
+        key = stage.order[-1]
+        near = rows.with_only_columns(key, maintain_column_froms=True).limit(_NEAR)
+        found = connection.execute(rows.where(key.in_(near), stage.sieve.plain).limit(limit)).all()
+        if len(found) == limit:
+            return found
+        rows = rows.where(stage.sieve.indexed)
+    return connection.execute(rows.limit(limit)).all()
 
 
 def count(connection: sa.Connection, rows: sa.Select[Any]) -> int:

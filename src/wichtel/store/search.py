@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from wichtel.domain import Query, Sort
 from wichtel.domain.query import FIELDS, TEXT_FIELDS, And, Compare, FieldKind, Match, Moment, Not, Or, Pattern, Value, Word
-from wichtel.store.page import Stage
+from wichtel.store.page import Sieve, Stage
 from wichtel.store.tables import experiments, metric_deltas, models, trigrams
 from wichtel.store.types import Time
 
@@ -21,6 +21,10 @@ _ELSEWHERE = {"team": experiments.c.quota_group, "duration": experiments.c.durat
 _COLUMNS: dict[str, sa.Column[Any]] = {
     name: _ELSEWHERE[name] if name in _ELSEWHERE else experiments.c[name] for name, field in FIELDS.items() if not field.of_metric
 }
+
+
+#: Those that an index has in the order of time.
+_BY_TIME = frozenset({"model", "protocol", "intent", "owner", "quota_group", "status"})
 
 
 def condition(query: Query, *, now: datetime, dialect: str) -> sa.ColumnElement[bool]:
@@ -34,10 +38,26 @@ def condition(query: Query, *, now: datetime, dialect: str) -> sa.ColumnElement[
     return _Conditions(now, dialect).of(query)
 
 
+def sift(query: Query, *, now: datetime, dialect: str) -> tuple[Query, Sieve | None]:
+    """`query` without the words that all of its answers contain, and these."""
+    terms = query.terms if isinstance(query, And) else (query,)
+    words = And(tuple(term for term in terms if _is_text(term)))
+    if dialect != "postgresql" or not words.terms:
+        return query, None
+    rest = And(tuple(term for term in terms if not _is_text(term)))
+    plain, indexed = (_Conditions(now, dialect, trigrams=use).of(words) for use in (False, True))
+    return rest, Sieve(plain, indexed)
+
+
+def _is_text(term: Query) -> bool:
+    return isinstance(term, Word) or (isinstance(term, Match) and FIELDS[term.field].kind is FieldKind.TEXT)
+
+
 class _Conditions:
-    def __init__(self, now: datetime, dialect: str) -> None:
+    def __init__(self, now: datetime, dialect: str, *, trigrams: bool = True) -> None:
         self.now = now
         self.dialect = dialect
+        self.trigrams = trigrams and dialect == "postgresql"
 
     def of(self, query: Query) -> sa.ColumnElement[bool]:
         match query:
@@ -54,8 +74,11 @@ class _Conditions:
             case Word():
                 # A word is looked for anywhere, a pattern's ends as well.
                 anywhere = Pattern(("", *query.pattern.parts, ""))
-                fits = sa.or_(*(self.like(_COLUMNS[name], anywhere) for name in TEXT_FIELDS))
-                return self.with_trigrams(fits, anywhere)
+                texts: list[sa.ColumnElement[str]] = [_COLUMNS[name] for name in TEXT_FIELDS]
+                # All at once is faster, where nothing can begin in one and end in another.
+                whole = sum(map(bool, query.pattern.parts)) <= 1 and not any(_BETWEEN in part for part in query.pattern.parts)
+                among = [reduce(_joined, texts)] if whole else texts
+                return self.with_trigrams(sa.or_(*(self.like(text, anywhere) for text in among)), anywhere)
             case Match() | Compare():
                 if query.metric:
                     return experiments.c.id.in_(self.of_metric(query))
@@ -104,12 +127,12 @@ class _Conditions:
     def with_trigrams(self, fits: sa.ColumnElement[bool], pattern: Pattern) -> sa.ColumnElement[bool]:
         """`fits`, which says that one of `TEXT_FIELDS` is like `pattern`, with what an index can answer."""
         found = {text[at : at + 3] for text in map(_lower, pattern.parts) for at in range(len(text) - 2)}
-        if self.dialect != "postgresql" or not found:
+        if not self.trigrams or not found:
             return fits
         # Last, because taking a row apart costs more than comparing it.
         return sa.and_(fits, trigrams.contains(sa.literal(sorted(found), trigrams.type)))
 
-    def like(self, column: sa.Column[Any], pattern: Pattern) -> sa.ColumnElement[bool]:
+    def like(self, column: sa.ColumnElement[str], pattern: Pattern) -> sa.ColumnElement[bool]:
         """Ignoring the case of ASCII letters, on both databases."""
         text = "%".join(_escaped(part) for part in pattern.parts)
         plain = sa.func.lower(sa.collate(column, "C") if self.dialect == "postgresql" else column)
@@ -134,29 +157,36 @@ class _Conditions:
         return column < number if operator == "<" else column <= number
 
 
-def stages(sort: Sort, rows: sa.Select[Any]) -> list[Stage]:
+def stages(sort: Sort, rows: sa.Select[Any], sieve: Sieve | None = None) -> list[Stage]:
     """`rows` of experiments in the order of `sort`: first those that have a value, then the others by when they were registered."""
     identity, created = experiments.c.id, experiments.c.created
-    others = Stage(rows, (created, identity), sort.descending)
+    others = Stage(rows, (created, identity), sort.descending, sieve)
     if sort.metric:
         numbers = metric_deltas.alias()
         value: sa.Column[Any] = numbers.c[sort.field]
         joined = rows.join(numbers, sa.and_(numbers.c.experiment == identity, numbers.c.metric == sort.metric))
         has = sa.select(metric_deltas.c.experiment).where(metric_deltas.c.metric == sort.metric, metric_deltas.c[sort.field].is_not(None))
         return [
-            Stage(joined.where(value.is_not(None)), (value, numbers.c.experiment), sort.descending),
+            Stage(joined.where(value.is_not(None)), (value, numbers.c.experiment), sort.descending, sieve),
             replace(others, rows=rows.where(identity.not_in(has))),
         ]
     column = _COLUMNS[sort.field]
     if column is identity:
-        return [Stage(rows, (identity,), sort.descending)]
-    order = (column, identity)
+        return [Stage(rows, (identity,), sort.descending, sieve)]
+    order = (column, created, identity) if column.name in _BY_TIME else (column, identity)
     if not column.nullable:
-        return [Stage(rows, order, sort.descending)]
+        return [Stage(rows, order, sort.descending, sieve)]
     return [
-        Stage(rows.where(column.is_not(None)), order, sort.descending),
+        Stage(rows.where(column.is_not(None)), order, sort.descending, sieve),
         replace(others, rows=rows.where(column.is_(None))),
     ]
+
+
+_BETWEEN = "\n"
+
+
+def _joined(texts: sa.ColumnElement[str], more: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    return texts + _BETWEEN + more
 
 
 def _number(column: sa.Column[Any], value: float) -> sa.BindParameter[Any]:

@@ -16,6 +16,7 @@ models = sa.Table(
     required("team", Key),
     required("head", sa.Text),
     required("created", Time),
+    sa.Column("archived", Time),
 )
 
 versions = sa.Table(

@@ -75,5 +75,6 @@ SELECT coalesce(array_agg(DISTINCT substr(low, at, 3) COLLATE "C"), '{}')
 FROM (SELECT lower(given COLLATE "C") AS low FROM unnest(texts) AS given) AS lowered, generate_series(1, length(low) - 2) AS at
 $$
 """
-sa.event.listen(metadata, "before_create", sa.DDL(_FUNCTION).execute_if(dialect="postgresql"))
+_MAKE_FUNCTION: sa.DDL = sa.DDL(_FUNCTION)  # type: ignore[no-untyped-call]
+sa.event.listen(metadata, "before_create", _MAKE_FUNCTION.execute_if(dialect="postgresql"))
 sa.Index("ix_experiments_trigrams", trigrams, postgresql_using="gin").ddl_if(dialect="postgresql")
