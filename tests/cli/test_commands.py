@@ -49,6 +49,40 @@ def test_models(wichtel: Any, model: str, service: Any) -> None:
     assert "plan.py and job.toml" in wichtel("models", "add", "cli/two", "nowhere", expect=2).err
 
 
+def test_the_source_of_a_version_is_written_to_a_folder(wichtel: Any, model: str, service: Any, tmp_path: Path) -> None:
+    head = wichtel("models", "show", model, "--json").data["model"]["head"]
+    assert str(tmp_path / "tree") in wichtel("models", "source", head, tmp_path / "tree").out
+    for name in ("plan.py", "job.toml"):
+        assert (tmp_path / "tree" / name).read_bytes() == (service.folder / "plan" / name).read_bytes()
+    assert "it is not empty" in wichtel("models", "source", head, tmp_path / "tree", expect=2).err
+    assert "cannot be written" in wichtel("models", "source", head, tmp_path / "tree/plan.py", expect=2).err
+    wichtel("models", "source", "v-none", tmp_path / "other", expect=4)
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_archived_model_is_put_away_and_comes_back_as_it_was(wichtel: Any, model: str, service: Any) -> None:
+    wichtel("models", "add", "cli/old", service.folder / "plan")
+    head = wichtel("models", "show", "cli/old", "--json").data["model"]["head"]
+    assert "archived" in wichtel("models", "archive", "cli/old").out
+    assert "archived" in wichtel("models", "show", "cli/old").out
+    assert "cli/old" not in wichtel("models", "list").out
+    [listed] = [m for m in wichtel("models", "list", "--archived", "--json").data if m["name"] == "cli/old"]
+    assert wichtel("models", "archive", "cli/old", "--json").data["archived"] == listed["archived"], "twice is once"
+    for command in (
+        ["run", "TrainModel", "cli/old"],
+        ["register", "--models", "cli/old", "--protocols", "TrainModel", "--preview"],
+        ["models", "add", "cli/old", service.folder / "plan"],
+        ["models", "launch", "cli/old", head],
+    ):
+        assert "wichtel models restore cli/old" in wichtel(*command, expect=2).err
+    assert head in wichtel("models", "versions", "cli/old").out
+    assert wichtel("models", "restore", "cli/old", "--json").data == {**listed, "archived": None}
+    assert "cli/old" in wichtel("models", "list").out
+    wichtel("models", "archive", "cli/none", expect=4)
+    token = wichtel("tokens", "create", "cli-onlooker", "--role", "viewer").out.strip()
+    assert "may not archive the model" in wichtel("models", "archive", "cli/old", "--token", token, expect=5).err
+
+
 def test_intents(wichtel: Any, tmp_path: Path) -> None:
     (tmp_path / "cli.toml").write_text(INTENT)
     wichtel("intents", "put", "cli.toml")
@@ -99,6 +133,8 @@ def test_run_follows_to_the_verdict(wichtel: Any, model: str, tmp_path: Path) ->
     assert "SUCCEEDED" in wichtel("runs", "show", run).out
     assert wichtel("runs", "logs", run, "--json").data["run"] == run
     assert "has ended" in wichtel("runs", "cancel", run, expect=2).err
+    assert wichtel("runs", "measurements", run, "--json").data == []
+    wichtel("runs", "measurements", "none", expect=4)
 
 
 def test_a_followed_experiment_that_is_not_satisfied_ends_with_3(wichtel: Any, model: str) -> None:
@@ -135,6 +171,10 @@ def test_register(wichtel: Any, model: str, tmp_path: Path) -> None:
         assert {w["experiment"] for w in wichtel("queue", "--json").data["items"]} >= set(made["experiments"])
         wichtel("quotas", "pause", "default", "--reason", "repairs")
         assert "was paused by admin: repairs" in wichtel("experiments", "why", waiting).out
+        assert "there is no 'DONE'" in wichtel("experiments", "finish", made["experiments"][1], "DONE", "--cause", "so", expect=2).err
+        ended = wichtel("experiments", "finish", made["experiments"][1], "user_error", "--cause", "It is not wanted any more.")
+        assert "It is not wanted any more." in ended.out
+        wichtel("experiments", "finish", made["experiments"][1], "SATISFIED", "--cause", "so", expect=2)
         assert "by admin: repairs" in wichtel("quotas", "list").out
         wichtel("quotas", "resume", "default")
         wichtel("registrations", "cancel", made["id"])
@@ -184,6 +224,27 @@ def test_bad_input_ends_with_2(wichtel: Any, model: str, arguments: list[str], m
     said = wichtel(*arguments, expect=2)
     assert message in said.err
     assert said.out == ""
+
+
+def test_a_study_is_submitted_from_a_file(wichtel: Any, tmp_path: Path) -> None:
+    study = """
+        name = "from a file"
+        entry = "operator:attrgetter"
+        trials = 1
+        objectives = [{metric = "loss", better = "smaller"}]
+        [space.x]
+        kind = "float"
+        low = 0
+        high = 1
+        """
+    (tmp_path / "study.toml").write_text(study)
+    made = wichtel("studies", "add", "study.toml", "--json").data
+    assert made["spec"]["name"] == "from a file"
+    assert "already" in wichtel("studies", "add", "study.toml", expect=2).err
+    (tmp_path / "study.toml").write_text(study.replace("trials", "trails"))
+    said = wichtel("studies", "add", "study.toml", expect=2)
+    assert "study.toml" in said.err
+    assert "Did you mean 'trials'?" in said.err
 
 
 def test_studies_and_tokens(wichtel: Any) -> None:

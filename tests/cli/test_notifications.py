@@ -26,6 +26,8 @@ def test_a_failed_experiment_says_what_to_do(wichtel: Any, service: Any, model: 
     [channel] = wichtel("channels", "list", "--json").data
     assert channel["events"] == ["USER_ERROR"]
     assert "secret" not in wichtel("channels", "list").out
+    assert "secret" not in wichtel("channels", "show", channel["id"]).out
+    assert wichtel("channels", "show", channel["id"], "--json").data == channel
     assert "not taken" in wichtel("channels", "test", channel["id"], expect=2).err
 
     broken = tmp_path / "broken"

@@ -49,7 +49,7 @@ def test_what_is_added_is_there(client: Client, model: str) -> None:
     assert [v.id for v in client.models.versions(model)] == [head]
     version = client.models.version(head)
     assert version.analysis.metadata.primary_metric == "auc"
-    assert client.models.archive(head)[:2] == b"PK"
+    assert client.models.source(head)[:2] == b"PK"
     assert model in [m.name for m in client.models.list(contains="client/")]
     assert client.datasets.get("d").rows == 432
 

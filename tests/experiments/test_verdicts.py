@@ -54,7 +54,7 @@ def finish(app, *requests: ProtocolRequest, model: str = "verdicts/city", second
 
 def variant(app, service, name: str, plan: str) -> None:
     version = app.models.versions("verdicts/city").items[0]
-    tree = SourceTree.from_archive(app.models.archive(version.id))
+    tree = SourceTree.from_archive(app.models.source(version.id))
     app.models.add(name, tree.with_files({"plan.py": plan.encode()}).to_archive(), ANA)
 
 
@@ -109,7 +109,7 @@ def test_replicates_train_both_sides_more_than_once(app) -> None:
 
 
 def test_a_metric_of_the_plan_is_reported_and_can_be_constrained(app, service) -> None:
-    plan = app.models.archive(app.models.versions("verdicts/city").items[0].id)
+    plan = app.models.source(app.models.versions("verdicts/city").items[0].id)
     source = SourceTree.from_archive(plan).files["plan.py"].decode()
     own = "def hits(labels, scores):\n    return float(((scores > 0.5) == labels).mean())\nplan.metric('hits', hits, better='larger')\n"
     variant(app, service, "verdicts/own", source + own)
@@ -122,7 +122,7 @@ def test_a_metric_of_the_plan_is_reported_and_can_be_constrained(app, service) -
 
 
 def test_a_plan_that_fails_in_training_is_the_users_error_with_its_place(app, service) -> None:
-    source = SourceTree.from_archive(app.models.archive(app.models.versions("verdicts/city").items[0].id)).files["plan.py"].decode()
+    source = SourceTree.from_archive(app.models.source(app.models.versions("verdicts/city").items[0].id)).files["plan.py"].decode()
     variant(
         app,
         service,
@@ -186,7 +186,7 @@ def test_the_same_key_is_the_same_registration(app) -> None:
 
 
 def test_a_canceled_registration_ends_its_experiments_and_stops_their_runs(app, service) -> None:
-    source = SourceTree.from_archive(app.models.archive(app.models.versions("verdicts/city").items[0].id)).files["plan.py"].decode()
+    source = SourceTree.from_archive(app.models.source(app.models.versions("verdicts/city").items[0].id)).files["plan.py"].decode()
     slow = source.replace("def fit(self, x, y):", "def fit(self, x, y):\n        import time; time.sleep(600)")
     variant(app, service, "verdicts/slow", slow)
     request = RegisterModels(models=("verdicts/slow",), protocols=(ProtocolRequest(protocol="TrainModel", intent="neutral"),) * 2)
@@ -239,7 +239,7 @@ def test_a_preview_says_where_each_value_comes_from(app) -> None:
 
 def test_a_plan_that_does_not_load_registers_nothing(app, service) -> None:
     version = app.models.versions("verdicts/city").items[0]
-    tree = SourceTree.from_archive(app.models.archive(version.id)).with_files({"plan.py": b"import wichtl\n"})
+    tree = SourceTree.from_archive(app.models.source(version.id)).with_files({"plan.py": b"import wichtl\n"})
     with pytest.raises(PlanError, match="wichtl"):
         app.models.add("verdicts/none", tree.to_archive(), ANA)
     with pytest.raises(NotFound):
@@ -247,7 +247,7 @@ def test_a_plan_that_does_not_load_registers_nothing(app, service) -> None:
 
 
 def test_a_taken_name_is_refused_where_a_new_one_was_asked_for(app) -> None:
-    archive = app.models.archive(app.models.versions("verdicts/city").items[0].id)
+    archive = app.models.source(app.models.versions("verdicts/city").items[0].id)
     with pytest.raises(AlreadyExists):
         app.models.add("verdicts/city", archive, ANA, new=True)
     with pytest.raises(NotPermitted):
@@ -255,7 +255,7 @@ def test_a_taken_name_is_refused_where_a_new_one_was_asked_for(app) -> None:
 
 
 def test_a_model_that_does_not_fit_its_dataset_is_refused_before_anything_is_trained(app) -> None:
-    tree = SourceTree.from_archive(app.models.archive(app.models.versions("verdicts/city").items[0].id))
+    tree = SourceTree.from_archive(app.models.source(app.models.versions("verdicts/city").items[0].id))
     plan, job = tree.files["plan.py"].decode(), tree.files["job.toml"].decode()
     for files, words in (
         ({"plan.py": plan.replace('"size"', '"siez"')}, "Did you mean 'size'"),

@@ -108,6 +108,9 @@ OWN_INTENT = {"primary": "auc", "constraints": [{"metric": "auc", "expectation":
 CALLS: dict[str, list[Call]] = {
     "PUT /v1/models/{name}": [team("add_model", "/v1/models/new-{who}?team=ads"), team("add_version", "/v1/models/m")],
     "POST /v1/models/{name}:launch": [team("launch", "/v1/models/m:launch", {"version": "v-1"})],
+    # Nothing of it is archived while others are tested: a model of its own.
+    "POST /v1/models/{name}:archive": [Call("archive_model", "/v1/models/old:archive", team="ads", owner="olga")],
+    "POST /v1/models/{name}:restore": [Call("archive_model", "/v1/models/old:restore", team="ads", owner="olga")],
     "POST /v1/datasets": [Call("add_dataset", "/v1/datasets", {"name": "d-{who}", "files": ["/nowhere.csv"], "time_column": "t"})],
     "PUT /v1/intents": [
         Call("put_intent", "/v1/intents", {"name": "mine-{who}", **OWN_INTENT}),
@@ -240,6 +243,7 @@ def _fill(app: App) -> None:
     with app.db.transaction() as tx:
         tx.models.add(Model(name="m", owner="editor", team="ads", head="v-1", created=tx.now))
         tx.versions.add(ModelVersion(id="v-1", model="m", tree="0" * 64, analysis=analysis, created=tx.now))
+        tx.models.add(Model(name="old", owner="olga", team="ads", head="v-1", created=tx.now))
         names = ("e-1", "e-2", "e-3")
         tx.registrations.add(Registration(id="r-1", owner="olga", models=("m",), protocols=("P",), experiments=("e-1",), created=tx.now))
         for name in names:

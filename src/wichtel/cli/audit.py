@@ -36,5 +36,8 @@ def audit(
             created_before=until and until.replace(tzinfo=UTC),
             limit=limit,
         )
-    rows = ((e.created, e.principal, e.action if e.outcome == "done" else f"{e.action} ({e.outcome})", e.subject, e.detail) for e in found)
-    here.out.table(found, ["time", "principal", "action", "subject", "detail"], rows)
+    rows = (
+        (e.created, e.principal, e.action if e.outcome == "done" else f"{e.action} ({e.outcome})", e.subject, e.team, e.detail)
+        for e in found
+    )
+    here.out.table(found, ["time", "principal", "action", "subject", "team", "detail"], rows)

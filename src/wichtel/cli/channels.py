@@ -43,6 +43,16 @@ def list_(here: Here, everyone: Annotated[bool, typer.Option("--all", help="All 
     )
 
 
+@command(app, "show")
+def show(here: Here, channel: str) -> None:
+    """One channel."""
+    with here.client() as client:
+        c = client.channels.get(channel)
+    events = c.events or "all"
+    fields = [("channel", c.id), ("kind", c.kind), ("address", c.address), ("of", f"{c.owner_kind} {c.owner}"), ("hears of", events)]
+    here.out.fields(c, [*fields, ("created", c.created)])
+
+
 @command(app, "delete")
 def delete(here: Here, channel: str) -> None:
     """Delete a channel; what waits for it is dropped."""

@@ -173,3 +173,21 @@ def cancel(here: Here, experiment: str) -> None:
     with here.client() as client:
         e = client.experiments.cancel(experiment)
     here.out.fields(e, [("experiment", e.id), ("status", e.status), ("cause", e.cause)])
+
+
+@command(app, "finish")
+def finish(
+    here: Here,
+    experiment: str,
+    status: Annotated[str, typer.Argument(help="SATISFIED, UNSATISFIED, USER_ERROR, SYSTEM_ERROR, DEADLINE_EXCEEDED, CANCELED.")],
+    cause: Annotated[str, typer.Option(help="Why, in words.")],
+) -> None:
+    """End an experiment with a status of your choice, in the place of its workflow; for admins."""
+    from wichtel.cli.choices import one_of
+    from wichtel.domain import ExperimentStatus
+
+    wanted = one_of(ExperimentStatus, status, "STATUS")
+    assert wanted is not None
+    with here.client() as client:
+        e = client.experiments.finish(experiment, wanted, cause)
+    here.out.fields(e, [("experiment", e.id), ("status", e.status), ("cause", e.cause)])

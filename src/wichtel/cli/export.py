@@ -75,11 +75,11 @@ def get(
 
 
 def _write(path: Path, content: bytes) -> Path:
-    from wichtel.domain import StorageFailed
+    from wichtel.domain import InvalidInput
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
-        raise StorageFailed(f"it cannot be written: {error.strerror}.", where=str(path)) from None
+        raise InvalidInput(f"it cannot be written: {error.strerror}.", where=str(path)) from None
     return path

@@ -27,6 +27,26 @@ def list_(here: Here) -> None:
     )
 
 
+@command(app, "show")
+def show(here: Here, job: str) -> None:
+    """One job: how often, when next, and what came of it last."""
+    with here.client() as client:
+        j = client.jobs.get(job)
+    here.out.fields(
+        j,
+        [
+            ("job", j.name),
+            ("every", f"{j.every_seconds:g} s"),
+            ("due", "under way" if j.holder else j.due),
+            ("began", j.started),
+            ("ended", j.ended),
+            ("outcome", j.outcome),
+            ("error", j.error),
+            ("failures", j.failures or None),
+        ],
+    )
+
+
 @command(app, "run")
 def run(
     here: Here,

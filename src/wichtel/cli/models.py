@@ -46,11 +46,13 @@ def list_(
     here: Here,
     owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
     contains: Annotated[str | None, typer.Option(help="Only those with this in the name.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Also those that are archived.")] = False,
 ) -> None:
     """All models."""
     with here.client() as client:
-        found = client.models.list(owner=owner, contains=contains)
-    here.out.table(found, ["name", "owner", "team", "head", "created"], ((m.name, m.owner, m.team, m.head, m.created) for m in found))
+        found = client.models.list(owner=owner, contains=contains, archived=archived)
+    columns = ["name", "owner", "team", "head", "created", *(["archived"] if archived else [])]
+    here.out.table(found, columns, ((m.name, m.owner, m.team, m.head, m.created, m.archived)[: len(columns)] for m in found))
 
 
 @command(app, "show")
@@ -86,6 +88,7 @@ def show(here: Here, name: str) -> None:
             ("parameters", f"{a.parameters:,}" if a.parameters is not None else None),
             ("warnings", "\n".join(a.warnings)),
             ("created", model.created),
+            ("archived", model.archived),
         ],
     )
 
@@ -125,4 +128,41 @@ def launch(here: Here, name: str, version: Annotated[str, typer.Argument(help="S
     """Make a version the one that experiments start from."""
     with here.client() as client:
         model = client.models.launch(name, version)
+    here.out.fields(model, [("model", model.name), ("head", model.head)])
+
+
+@command(app, "source")
+def source(
+    here: Here,
+    version: Annotated[str, typer.Argument(help="Such as the candidate of an experiment.")],
+    folder: Annotated[Path, typer.Argument(help="Where the files are written; it must be empty or not there.")],
+) -> None:
+    """Write the source tree of a version to a folder: plan.py, job.toml and what else is there."""
+    from wichtel.domain import InvalidInput
+    from wichtel.plans import SourceTree
+
+    with here.client() as client:
+        tree = SourceTree.from_archive(client.models.source(version))
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise InvalidInput("it is not empty.", where=str(folder), hint="Name a folder that is not there.")
+        tree.write_to(folder)
+    except OSError as error:
+        raise InvalidInput(f"it cannot be written: {error.strerror}.", where=str(folder)) from None
+    here.out.fields({"version": version, "folder": str(folder)}, [("version", version), ("folder", folder)])
+
+
+@command(app, "archive")
+def archive(here: Here, name: str) -> None:
+    """Put a model away: lists leave it out, and nothing new is made of it; its history stays, and `restore` fetches it back."""
+    with here.client() as client:
+        model = client.models.archive(name)
+    here.out.fields(model, [("model", model.name), ("archived", model.archived)])
+
+
+@command(app, "restore")
+def restore(here: Here, name: str) -> None:
+    """Take back that a model was archived."""
+    with here.client() as client:
+        model = client.models.restore(name)
     here.out.fields(model, [("model", model.name), ("head", model.head)])

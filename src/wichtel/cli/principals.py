@@ -56,6 +56,10 @@ def set_(
     email: Annotated[str | None, typer.Option(help="For notifications; an empty one takes it away.")] = None,
 ) -> None:
     """Set its home, its role there, or its e-mail address."""
+    from wichtel.domain import InvalidInput
+
+    if role is None and team is None and email is None:
+        raise InvalidInput("nothing is to be set.", hint="Say --role, --team or --email.")
     with here.client() as client:
         _show(here, client.principals.change(name, team=team, role=role, email=email))
 

@@ -67,6 +67,14 @@ def list_(here: Here) -> None:
     )
 
 
+@command(app, "show")
+def show(here: Here, team: str) -> None:
+    """A team's share, if somebody set it."""
+    with here.client() as client:
+        q = client.quota_groups.get(team)
+    _show(here, q)
+
+
 @command(app, "delete")
 def delete(here: Here, team: str) -> None:
     """Forget a team's share, which is the default one then."""

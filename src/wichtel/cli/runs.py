@@ -66,6 +66,14 @@ def logs(here: Here, run: str) -> None:
     here.out.text(text, run=run, log=text)
 
 
+@command(app, "measurements")
+def measurements(here: Here, run: str) -> None:
+    """What a run reported while it ran, by step."""
+    with here.client() as client:
+        found = client.runs.measurements(run)
+    here.out.table(found, ["step", "metrics"], ((m.step, m.metrics) for m in found))
+
+
 @command(app, "cancel")
 def cancel(here: Here, run: str) -> None:
     """End a run now."""

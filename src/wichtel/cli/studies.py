@@ -71,6 +71,27 @@ def list_(
     )
 
 
+@command(app, "add")
+def add(
+    here: Here,
+    file: Annotated[Path, typer.Argument(help="TOML or JSON: name, space, objectives, entry, and what else a study has.")],
+) -> None:
+    """Submit a study to the service, whose workers must be able to import its entry."""
+    import uuid
+
+    from wichtel.cli.files import read_table
+    from wichtel.domain import InvalidInput, StudySpec
+    from wichtel.store import codec
+
+    try:
+        spec = codec.from_plain({"id": f"s-{uuid.uuid4().hex[:12]}", **read_table(file)}, StudySpec)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, where=f"{file}, {error.where}" if error.where else str(file), hint=error.hint) from None
+    with here.client() as client:
+        s = client.studies.add(spec)
+    here.out.fields(s, [("study", s.spec.id), ("name", s.spec.name), ("state", s.state)])
+
+
 @command(app, "show")
 def show(
     here: Here,

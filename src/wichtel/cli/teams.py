@@ -27,6 +27,14 @@ def list_(here: Here) -> None:
     here.out.table(found, ["team", "description", "created"], ((t.name, t.description, t.created) for t in found))
 
 
+@command(app, "show")
+def show(here: Here, team: str) -> None:
+    """One team."""
+    with here.client() as client:
+        found = client.teams.get(team)
+    here.out.fields(found, [("team", found.name), ("description", found.description), ("created", found.created)])
+
+
 @command(app, "members")
 def members(here: Here, team: str) -> None:
     """Who has a role in a team."""

@@ -58,13 +58,20 @@ def usage(
         here.out.data(report)
         return
     for name, (value, (columns, rows)) in tables.items():
-        here.out.say(_TITLES[name])
-        here.out.table(value, columns, rows)
-        here.out.say("")
+        here.out.text(_TITLES[name])
+        if rows:
+            here.out.table(value, columns, rows)
+        else:
+            here.out.text("There are none.")
+        here.out.text("\n")
     t = report.totals
-    here.out.say(
-        f"{t.users} users ({t.users_monthly:.1f} a month), {t.experiments} experiments ({t.experiments_daily:.1f} a day), "
-        f"{t.models} models ({t.models_daily:.1f} a day)."
+    here.out.fields(
+        t,
+        [
+            ("users", f"{t.users} ({t.users_monthly:.1f} a month)"),
+            ("experiments", f"{t.experiments} ({t.experiments_daily:.1f} a day)"),
+            ("models", f"{t.models} ({t.models_daily:.1f} a day)"),
+        ],
     )
 
 

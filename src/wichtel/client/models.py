@@ -46,9 +46,11 @@ class Models:
         """
         return self._connection.get(Model, f"/v1/models/{quote(name)}")
 
-    def list(self, *, owner: str | None = None, contains: str | None = None, limit: int | None = None) -> builtins.list[Model]:
-        """Models by name: of an owner, or with `contains` in the name; at most `limit`."""
-        return self._connection.pages(Model, "/v1/models", limit, owner=owner, contains=contains)
+    def list(
+        self, *, owner: str | None = None, contains: str | None = None, archived: bool = False, limit: int | None = None
+    ) -> builtins.list[Model]:
+        """Models by name: of an owner, or with `contains` in the name; at most `limit`; archived ones only if `archived`."""
+        return self._connection.pages(Model, "/v1/models", limit, owner=owner, contains=contains, archived=archived or None)
 
     def versions(self, name: str) -> builtins.list[ModelVersion]:
         """Its versions, candidates of experiments among them, oldest first."""
@@ -66,7 +68,7 @@ class Models:
         """The unified diff from version `base` to `version`."""
         return self._connection.call("GET", f"/v1/versions/{quote(version)}/diff", query={"base": base}).text
 
-    def archive(self, version: str) -> bytes:
+    def source(self, version: str) -> bytes:
         """The source tree of a version as a zip archive."""
         return self._connection.call("GET", f"/v1/versions/{quote(version)}/archive").content
 
@@ -78,3 +80,19 @@ class Models:
         """
         answer = self._connection.call("POST", f"/v1/models/{quote(name)}:launch", body={"version": version})
         return codec.read(answer.content, Model)
+
+    def archive(self, name: str) -> Model:
+        """Put a model away: lists leave it out, and nothing new is made of it; its history stays.
+
+        Raises:
+            NotPermitted: you are neither its owner nor an approver of the owning team.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/models/{quote(name)}:archive").content, Model)
+
+    def restore(self, name: str) -> Model:
+        """Take back that a model was archived.
+
+        Raises:
+            NotPermitted: you are neither its owner nor an approver of the owning team.
+        """
+        return codec.read(self._connection.call("POST", f"/v1/models/{quote(name)}:restore").content, Model)

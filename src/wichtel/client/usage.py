@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wichtel.client.connection import Connection
 
 if TYPE_CHECKING:
-    from wichtel.experiments import CallUsage, UsageReport
+    from wichtel.experiments import CallUsage, ProtocolUsage, StatusUsage, TimeUsage, UsageReport
 
 
 class Usage:
@@ -39,3 +39,21 @@ class Usage:
         from wichtel.experiments import UsageReport
 
         return self._connection.get(UsageReport, "/v1/usage", since=since, before=before, team=team)
+
+    def statuses(self, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> list[StatusUsage]:
+        """Table II alone: users, experiments and models by status; the arguments are those of `report`."""
+        from wichtel.experiments import StatusUsage
+
+        return self._connection.all(StatusUsage, "/v1/usage/statuses", since=since, before=before, team=team)
+
+    def times(self, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> list[TimeUsage]:
+        """Table III alone: median times by status; the arguments are those of `report`."""
+        from wichtel.experiments import TimeUsage
+
+        return self._connection.all(TimeUsage, "/v1/usage/times", since=since, before=before, team=team)
+
+    def protocols(self, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> list[ProtocolUsage]:
+        """Table IV alone: what came of each protocol; the arguments are those of `report`."""
+        from wichtel.experiments import ProtocolUsage
+
+        return self._connection.all(ProtocolUsage, "/v1/usage/protocols", since=since, before=before, team=team)

@@ -179,6 +179,8 @@ class Model:
     team: str
     head: str
     created: datetime
+    #: Since when it is put away: kept with its history, and open to nothing new. None if it is not.
+    archived: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

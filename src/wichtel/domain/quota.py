@@ -90,7 +90,7 @@ class Limit:
         where = f"limit of {self.kind} {self.name!r}"
         for what, name in ((str(self.kind), self.name), ("quota group", self.quota_group)):
             if name != ALL:
-                check_name(name, what=what)
+                _check_whose(name, what)
         _check_share(self.max_in_progress, "max_in_progress", _MOST, where)
         _check_share(self.max_starts_per_hour, "max_starts_per_hour", _MOST, where)
         if self.max_in_progress is None and self.max_starts_per_hour is None:
@@ -110,6 +110,16 @@ class Limit:
         """
         who = f"each {self.kind}" if self.name == ALL else f"{self.kind} {self.name}"
         return who if self.quota_group == ALL else f"{who} in {self.quota_group}"
+
+
+def _check_whose(name: str, what: str) -> None:
+    try:
+        check_name(name, what=what)
+    except InvalidInput as error:
+        user, at, _ = name.partition("@")
+        if not at:
+            raise
+        raise InvalidInput(error.message, hint=f"Nobody has an @ in their name here; an identity provider's {name} is {user!r}.") from None
 
 
 def _check_share(value: float | None, name: str, most: int, where: str) -> None:

@@ -116,7 +116,7 @@ class Access:
 
         Raises:
             NotPermitted: it is for somebody else, and `principal` is no admin; or it is to have more scopes than the token that asks.
-            InvalidInput: `name` is known with another role or team, a scope does not exist, or `expires` has no time zone.
+            InvalidInput: `name` is known with another role or team, a scope does not exist, or `expires` has no time zone or is past.
             NotFound: `name` is no principal, and there is no `role`.
         """
         name = name or principal.name
@@ -130,6 +130,8 @@ class Access:
             raise InvalidInput(f"{expires.isoformat()} needs a time zone.", where="expires", hint=f"For example {expires.isoformat()}Z.")
         made = _new_token()
         with self._db.transaction() as tx:
+            if expires is not None and expires <= tx.now:
+                raise InvalidInput(f"{expires.isoformat()} is past.", where="expires")
             if role is not None:
                 _ensure(tx, name, role=role_of(role), team=team or "default")
             tx.tokens.add(

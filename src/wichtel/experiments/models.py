@@ -8,6 +8,7 @@ from collections.abc import Callable
 from wichtel.domain import (
     AlreadyExists,
     Analysis,
+    IllegalTransition,
     InvalidInput,
     Model,
     ModelVersion,
@@ -140,10 +141,18 @@ class Models:
         with self._db.read() as tx:
             return tx.models.get(name)
 
-    def list(self, owner: str | None = None, contains: str | None = None, limit: int = 100, after: str | None = None) -> list[Model]:
-        """Models by name."""
+    def list(
+        self,
+        owner: str | None = None,
+        contains: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+        *,
+        archived: bool = False,
+    ) -> list[Model]:
+        """Models by name; those that are archived only if that is said."""
         with self._db.read() as tx:
-            return tx.models.list(owner=owner, contains=contains, limit=limit, after=after)
+            return tx.models.list(owner=owner, contains=contains, archived=archived, limit=limit, after=after)
 
     def versions(self, name: str, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
         """Versions of a model, oldest first.
@@ -170,7 +179,7 @@ class Models:
         before, after = self.version(old), self.version(new)
         return SourceTree.load(self._artifacts, before.tree).diff(SourceTree.load(self._artifacts, after.tree))
 
-    def archive(self, identity: str) -> bytes:
+    def source(self, identity: str) -> bytes:
         """The source tree of a version, as a zip file."""
         return SourceTree.load(self._artifacts, self.version(identity).tree).to_archive()
 
@@ -185,11 +194,57 @@ class Models:
         with self._db.transaction() as tx:
             model, version = tx.models.get(name), tx.versions.get(identity)
             principal.permit("launch", team=model.team)
+            refuse_archived(model)
             if version.model != name:
                 raise InvalidInput(f"version {identity} is of model {version.model!r}, not {name!r}.")
             tx.models.set_head(name, identity)
             tx.audit.add(principal.name, "launch", name, {"version": identity, "instead_of": model.head}, team=model.team)
             return tx.models.get(name)
+
+    def archive(self, name: str, principal: Principal) -> Model:
+        """Put a model away: lists leave it out, and nothing new is made of it. What was made of it stays, and goes on.
+
+        Doing it twice is doing it once.
+
+        Raises:
+            NotFound: there is no such model.
+            NotPermitted: the principal is neither its owner nor an approver of the owning team.
+        """
+        return self._set_archived(name, principal, archived=True)
+
+    def restore(self, name: str, principal: Principal) -> Model:
+        """Take back that a model was archived; one that is not stays as it is.
+
+        Raises:
+            NotFound: there is no such model.
+            NotPermitted: the principal is neither its owner nor an approver of the owning team.
+        """
+        return self._set_archived(name, principal, archived=False)
+
+    def _set_archived(self, name: str, principal: Principal, *, archived: bool) -> Model:
+        with self._db.transaction() as tx:
+            # Whoever adds a version at the same time comes before or after.
+            tx.exclusive("models")
+            model = tx.models.get(name)
+            principal.permit("archive_model", team=model.team, owner=model.owner)
+            if (model.archived is not None) != archived:
+                tx.models.set_archived(name, tx.now if archived else None)
+                tx.audit.add(principal.name, "archive_model" if archived else "restore_model", name, {}, team=model.team)
+            return tx.models.get(name)
+
+
+def refuse_archived(model: Model) -> None:
+    """Refuse to make something new of a model that is put away.
+
+    Raises:
+        IllegalTransition: it is.
+    """
+    if model.archived is not None:
+        raise IllegalTransition(
+            f"it has been archived since {model.archived:%Y-%m-%d}.",
+            where=f"model {model.name}",
+            hint=f"wichtel models restore {model.name}",
+        )
 
 
 def _check_free(known: Model | None, principal: Principal, *, team: str | None, new: bool) -> None:
@@ -199,3 +254,4 @@ def _check_free(known: Model | None, principal: Principal, *, team: str | None, 
     if new:
         raise AlreadyExists(f"there is a model {known.name!r} already.", hint="Without --new this adds a version of it.")
     principal.permit("add_version", team=known.team)
+    refuse_archived(known)

@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "add_model": _team("add a model", Scope.MODELS),
     "add_version": _team("add a version of the model", Scope.MODELS),
     "launch": _team("launch a candidate", Scope.MODELS, Role.APPROVER),
+    "archive_model": _team("archive the model", Scope.MODELS, Role.APPROVER, owner=Role.EDITOR),
     "add_dataset": _anywhere("add datasets", Scope.MODELS),
     "put_intent": _anywhere("change intents", Scope.MODELS),
     "change_intent": _service("change the intent of somebody else", Scope.MODELS, owner=Role.EDITOR),

@@ -141,12 +141,16 @@ class Principal:
 
     def _need(self, held: Role, role: Role, *, to: str) -> None:
         if held < role:
-            raise NotPermitted(f"{self.name} is a {held.name.lower()}; to {to} takes the role {role.name.lower()}.", hint=_HINT)
+            raise NotPermitted(f"{self.name} is {_a(held)}; to {to} takes the role {role.name.lower()}.", hint=_HINT)
 
     def _need_in(self, role: Role, team: str, *, to: str, owner: str | None = None) -> None:
         held = self.role_in(team)
         if held is None or held < role:
             whose = f" It belongs to {owner}." if owner else ""
-            is_a = f"a {held.name.lower()}" if held is not None else "nobody"
+            is_a = _a(held) if held is not None else "nobody"
             needed = f"that takes the role {role.name.lower()} there, and {self.name} is {is_a}"
             raise NotPermitted(f"{self.name} may not {to} of team {team!r}: {needed}.{whose}", hint=_HINT)
+
+
+def _a(role: Role) -> str:
+    return f"{'a' if role is Role.VIEWER else 'an'} {role.name.lower()}"

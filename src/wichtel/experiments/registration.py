@@ -19,6 +19,7 @@ from wichtel.domain import (
 )
 from wichtel.experiments.access import Principal
 from wichtel.experiments.ids import id_of, new_id
+from wichtel.experiments.models import refuse_archived
 from wichtel.protocols import Protocol, get_protocol
 from wichtel.store import Transaction, codec
 from wichtel.training import default_replicates, metric_catalogue
@@ -79,6 +80,7 @@ def expand(
     experiments = []
     for name in request.models:
         model = models[name]
+        refuse_archived(model)
         version = heads[model.head]
         for index, wanted in enumerate(request.protocols):
             protocol = get_protocol(wanted.protocol)

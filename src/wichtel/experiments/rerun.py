@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from wichtel.domain import Experiment
 from wichtel.experiments.ids import id_of
+from wichtel.experiments.models import refuse_archived
 from wichtel.experiments.registration import check_metrics
 from wichtel.protocols import get_protocol
 from wichtel.store import Transaction
@@ -54,6 +55,7 @@ def once_more(tx: Transaction, experiment: Experiment, how: Rerun, *, registrati
         InvalidInput: the configuration does not fit the model any more.
     """
     model = tx.models.get(experiment.model)
+    refuse_archived(model)
     version = tx.versions.get(experiment.target if how.on is On.TARGET else model.head)
     config = experiment.config
     # The head may have other tunables; and another version of a plug-in other parameters.

@@ -45,11 +45,12 @@ def list_(
     app: Services,
     owner: str | None = None,
     contains: str | None = None,
+    archived: Annotated[bool, Query(description="Also those that are archived.")] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: str | None = None,
 ) -> Response:
     """Models by name, of an owner, or with `contains` in the name."""
-    return reply(page(app.models.list(owner, contains, limit, cursor), limit, lambda model: model.name))
+    return reply(page(app.models.list(owner, contains, limit, cursor, archived=archived), limit, lambda model: model.name))
 
 
 @router.post("/models/{name:path}:launch", **returns(Model, accepts=Launch))
@@ -57,6 +58,20 @@ def list_(
 def launch(app: Services, caller: Caller, name: str, request: Annotated[Launch, Depends(json_body(Launch))]) -> Response:
     """Make a version, such as a candidate that an experiment proposes, the one that experiments start from."""
     return reply(app.models.launch(name, request.version, caller))
+
+
+@router.post("/models/{name:path}:archive", **returns(Model))
+@conditional("models", lambda app, name: app.models.get(name))
+def archive(app: Services, caller: Caller, name: str) -> Response:
+    """Put a model away: lists leave it out, and no version, launch or registration of it is taken. What runs goes on."""
+    return reply(app.models.archive(name, caller))
+
+
+@router.post("/models/{name:path}:restore", **returns(Model))
+@conditional("models", lambda app, name: app.models.get(name))
+def restore(app: Services, caller: Caller, name: str) -> Response:
+    """Take back that a model was archived."""
+    return reply(app.models.restore(name, caller))
 
 
 @router.get("/models/{name:path}", **returns(Model))
@@ -89,6 +104,6 @@ def diff(app: Services, version: str, base: str) -> Response:
 
 
 @router.get("/versions/{version}/archive", **returns(None, media_type="application/zip"))
-def archive(app: Services, version: str) -> Response:
+def source(app: Services, version: str) -> Response:
     """The source tree as a zip archive."""
-    return Response(app.models.archive(version), media_type="application/zip")
+    return Response(app.models.source(version), media_type="application/zip")
