@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # What `make bench` measures against: some hundred megabytes that nothing else needs.
 PEERS := $(VENV)/.peers
 STATIC := src/wichtel/server/static
-ASSETS := $(STATIC)/swagger-ui/LICENSE
+ASSETS := $(STATIC)/vendor/.ready
 
 # The first of these that is 3.11 or newer; `make PYTHON=/path/to/python …` overrides it.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -85,7 +85,7 @@ lock: $(READY) ## Write the files under requirements anew from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) $(STATIC)/swagger-ui node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(STATIC)/swagger-ui $(STATIC)/vendor node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Wichtel needs Python 3.11 or newer: none of python3.11, python3.12, python3.13, python3 is. Try make PYTHON=/path/to/python." >&2; exit 1; }
@@ -104,6 +104,8 @@ $(PEERS): $(READY) requirements/bench.txt
 $(ASSETS): package.json package-lock.json .npmrc
 	@command -v npm >/dev/null || { echo "Wichtel needs Node's npm to fetch the files of its pages." >&2; exit 1; }
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@rm -rf $(@D) && mkdir -p $(@D)
-	cp $(addprefix node_modules/swagger-ui-dist/,swagger-ui-bundle.js swagger-ui.css favicon-32x32.png LICENSE NOTICE package.json) $(@D)/
+	@rm -rf $(STATIC)/swagger-ui $(@D) && mkdir -p $(STATIC)/swagger-ui $(@D)/htmx $(@D)/echarts
+	cp $(addprefix node_modules/swagger-ui-dist/,swagger-ui-bundle.js swagger-ui.css favicon-32x32.png LICENSE NOTICE package.json) $(STATIC)/swagger-ui/
+	cp $(addprefix node_modules/htmx.org/,dist/htmx.min.js LICENSE package.json) $(@D)/htmx/
+	cp $(addprefix node_modules/echarts/,dist/echarts.esm.min.js LICENSE NOTICE package.json) $(@D)/echarts/
 	@touch $@

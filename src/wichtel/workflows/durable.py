@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -242,7 +243,7 @@ class Workflows:
         found: dict[str, StepStatus] = {}
         for step in graph.steps:
             earlier = [found[name] for name in step.after]
-            found[step.name] = _step_status(step, kept, earlier, workflow.state)
+            found[step.name] = replace(_step_status(step, kept, earlier, workflow.state), after=step.after)
         return list(found.values())
 
     def wake(self, id: str) -> None:  # noqa: A002

@@ -180,7 +180,7 @@ class InlineWorkflows:
     def steps(self, id: str) -> list[StepStatus]:  # noqa: A002
         """See `WorkflowPort.steps`."""
         job = self._jobs.get(id)
-        return list(job.steps.values()) if job is not None else []
+        return [replace(job.steps[step.name], after=step.after) for step in job.graph.steps] if job is not None else []
 
     def wake(self, id: str) -> None:  # noqa: A002
         """See `WorkflowPort.wake`. `run_pending` asks anyway."""

@@ -55,6 +55,8 @@ class StepStatus:
     #: As in `WorkflowStatus`.
     error: dict[str, Any] | None = None
     output: Any = None
+    #: The steps that it comes after.
+    after: tuple[str, ...] = ()
 
 
 class WorkflowPort(Protocol):
