@@ -68,17 +68,18 @@ class App:
 
     Args:
         settings: Where things live and how long they may take.
+        wait_seconds: How long to wait for a server of databases that is away.
 
     Raises:
         DatabaseTooNew: a newer Wichtel wrote the database.
         SystemFault: the database cannot be reached, or needs ``wichtel db upgrade``.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, wait_seconds: float = 0.0) -> None:
         self.settings = settings
         make_home(settings.home)
         embedded = settings.database_url.startswith("sqlite")
-        self.db = Database.open(settings.database_url, upgrade=embedded)
+        self.db = Database.open_patiently(settings.database_url, 0.0 if embedded else wait_seconds, upgrade=embedded)
         self.db.check()
         self.artifacts = Artifacts(settings.artifacts_url)
         # The embedded service comes back as itself, so that a restart takes up its own work at once.

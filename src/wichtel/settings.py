@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         default_factory=lambda data: str(data["home"] / "artifacts"),
         description="Folder or any fsspec URL that keeps the artifacts.",
     )
+    database_wait_seconds: Pause = Field(60.0, description="A service that starts waits so long for a database that is away.")
 
     # The service and its clients.
     host: str = Field("127.0.0.1", description="Address that the service listens on.")

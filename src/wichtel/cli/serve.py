@@ -37,6 +37,7 @@ def serve(
     from wichtel.log import configure
     from wichtel.server import HomeLock, listen, write_token
     from wichtel.server import serve as serve_
+    from wichtel.server.departure import LEFTOVERS_SECONDS, leave_within
 
     configure(settings.log_level, settings.log_format)
     # Whatever asks the process to stop, what was started is stopped in order.
@@ -51,23 +52,23 @@ def serve(
         if settings.database_url.startswith("sqlite"):
             # Of the embedded database one process takes care; PostgreSQL has any number of replicas.
             stack.enter_context(HomeLock(settings.home, url))
-        app = App(settings)
-        app.url = url
-        stack.callback(app.stop)
-        token = app.access.initialise()
-        if token is not None:
-            # Before anything else can fail: nobody can read it again.
-            path = write_token(settings.home, token)
-            here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
-        app.start(settings.roles)
-
-        def ready() -> None:
-            data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "replica": app.replica, "token": token}
-            what = f"serves {url}, and shows its calls at {url}/docs" if url else f"works as {', '.join(settings.roles)}"
-            here.out.text(f"Wichtel {what}. Stop it with ctrl-C.", **data)
-            sys.stdout.flush()
-
         try:
+            app = App(settings, wait_seconds=settings.database_wait_seconds)
+            app.url = url
+            stack.callback(app.stop)
+            token = app.access.initialise()
+            if token is not None:
+                # Before anything else can fail: nobody can read it again.
+                path = write_token(settings.home, token)
+                here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
+            app.start(settings.roles)
+
+            def ready() -> None:
+                data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "replica": app.replica, "token": token}
+                what = f"serves {url}, and shows its calls at {url}/docs" if url else f"works as {', '.join(settings.roles)}"
+                here.out.text(f"Wichtel {what}. Stop it with ctrl-C.", **data)
+                sys.stdout.flush()
+
             if listening is not None:
                 serve_(app, listening, ready=ready)
             else:
@@ -75,10 +76,15 @@ def serve(
                 threading.Event().wait()
         except KeyboardInterrupt:
             here.out.say("Stopping.")
+    # All is stopped. The interpreter would still wait for threads that nobody else waits for, such as one that cannot get a lock.
+    leave_within(LEFTOVERS_SECONDS, code=0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     # Who asks again does not want to wait: what is under way is taken over as from a process that was killed.
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_DFL)
+    from wichtel.server.departure import REST_SECONDS, leave_within
+
+    leave_within(REST_SECONDS)
     raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import httpx2
 import msgspec
 
-from wichtel.domain import InvalidInput, SystemFault, WichtelError
+from wichtel.domain import InvalidInput, SystemFault, Unavailable, WichtelError
 from wichtel.domain.errors import from_json
 from wichtel.store import Page, codec
 
@@ -150,13 +150,20 @@ class Connection:
 
     @contextmanager
     def stream(self, path: str, *, query: Mapping[str, Any], last: int | None) -> Iterator[httpx2.EventSource]:
-        """Server-sent events."""
+        """Server-sent events.
+
+        Raises:
+            NoService: nothing answers, or the stream broke.
+            Unavailable: to be asked again later.
+            WichtelError: what the service raised.
+        """
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(last)} if last is not None else {})
         try:
             with self._http.stream("GET", path, params=_given(query), headers=headers, timeout=_STREAM_TIMEOUT) as answer:
                 if not answer.is_success:
                     answer.read()
-                    raise problem(answer)
+                    error = problem(answer)
+                    raise Unavailable(error.message, where=self.url) if answer.status_code in _COME_AGAIN else error
                 yield httpx2.EventSource(answer)
         except httpx2.TransportError as error:
             raise self._no_service(error) from None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wichtel.client.connection import Connection, NoService
+from wichtel.domain import Unavailable
 from wichtel.store import codec
 
 if TYPE_CHECKING:
@@ -47,21 +48,23 @@ class Events:
             after: Only those after the one with this id; 0 for all there ever were.
 
         Raises:
-            NoService: the service is gone, and for two minutes.
+            NoService: the service is gone, and for two minutes; or it was never there.
+            Unavailable: it has said for two minutes that it is to be asked again later.
         """
         from wichtel.store import Event
 
-        heard: float | None = None
+        heard = time.monotonic()
+        found = False
         while True:
             try:
                 with self._connection.stream("/v1/events:stream", query={"subject": subject, "cursor": after}, last=None) as source:
-                    heard = time.monotonic()
+                    heard, found = time.monotonic(), True
                     for message in source:
                         event = codec.read(message.data, Event)
                         after = event.id
                         heard = time.monotonic()
                         yield event
-            except NoService:
-                if heard is None or time.monotonic() - heard > _GONE:
+            except (NoService, Unavailable) as error:
+                if time.monotonic() - heard > _GONE or not (found or isinstance(error, Unavailable)):
                     raise
             time.sleep(0.5)

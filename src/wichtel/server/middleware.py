@@ -74,7 +74,7 @@ class RequestIds:
                     headers[name] = value
                 for name, value in _SAFE.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/v1"):
+                if not scope["path"].startswith("/static"):
                     headers.setdefault("Cache-Control", "no-store")
                 if streams := headers.get("content-type", "").startswith("text/event-stream"):
                     self._count(scope, exchange, status)
@@ -83,6 +83,11 @@ class RequestIds:
         self._requests.under_way += 1
         try:
             await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # This process stops, and has waited for the answer as long as it may. Half an answer is cut off.
+            if not status:
+                late = Unavailable("this replica of the service stops, and this took longer than it may.", hint="Ask again.")
+                await problems.report(late, exchange.request_id)(scope, receive, send_with_headers)
         except Exception as error:
             answer = problems.unexpected(error, exchange.request_id)
             if status:

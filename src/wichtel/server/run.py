@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import signal
@@ -17,6 +18,7 @@ import uvicorn
 from wichtel.domain import InvalidInput, SystemFault
 from wichtel.server.application import create_app
 from wichtel.server.connection import Patient
+from wichtel.server.departure import REST_SECONDS, leave_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 #: A service beside its caller cuts off what it is answering this long after a stop was asked for.
 GRACE_SECONDS = 3
+#: Event streams end by themselves within this time, unless their reader does not read.
+STREAM_SECONDS = 2.0
 
 
 class _Server(uvicorn.Server):
@@ -46,14 +50,31 @@ class _Server(uvicorn.Server):
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
         self._services.draining = True
-        drain = self._services.settings.drain_seconds if sig == signal.SIGTERM else 0.0
+        settings = self._services.settings
+        drain = settings.drain_seconds if sig == signal.SIGTERM else 0.0
         self._asked = (sig, time.monotonic() + drain)
+        leave_within(drain + settings.stop_seconds + REST_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to stop now."""
         if self._asked is not None and not self.should_exit and time.monotonic() >= self._asked[1]:
             super().handle_exit(self._asked[0], None)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, and accept nothing more."""
+        timer = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._let_readers_go)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+    def _let_readers_go(self) -> None:
+        """Whoever does not read an event stream would keep this process for all of its grace; it goes on elsewhere where it was."""
+        for connection in list(self.server_state.connections):
+            answer = getattr(connection, "cycle", None)
+            if answer is not None and not answer.response_complete and answer.scope["path"].endswith(":stream"):
+                connection.transport.abort()
 
 
 def _server(app: App, grace_seconds: float) -> tuple[uvicorn.Server, Requests]:
