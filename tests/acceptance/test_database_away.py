@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +34,18 @@ def test_it_waits_for_the_database_and_says_for_what_without_the_password(server
     name = server.create()
     Database.open(server.url(name), upgrade=True).close()
     server.halt()
+
+    upgrade = [sys.executable, "-m", "wichtel", "db", "upgrade"]
+    environment = {
+        **os.environ,
+        "WICHTEL_DATABASE_URL": server.url(name),
+        "WICHTEL_HOME": str(tmp_path),
+        "WICHTEL_DATABASE_WAIT_SECONDS": "0",
+    }
+    at_once = subprocess.run(upgrade, env=environment, check=False, capture_output=True, text=True)
+    assert at_once.returncode == 1
+    assert "the database failed" in at_once.stderr
+    assert "waiting" not in at_once.stderr
 
     stopped = replica(server, name, tmp_path, "api", "600")
     stopped.start()

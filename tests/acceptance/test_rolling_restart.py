@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -31,8 +32,7 @@ def replicas(postgres_url: str, inputs: Path) -> Iterator[list[ReplicaProcess]]:
         "WICHTEL_DRAIN_SECONDS": "1.5",
         "WICHTEL_LOG_FORMAT": "json",
     }
-    first = ReplicaProcess("upgrade", "api", environment, inputs)
-    subprocess.run([sys.executable, "-m", "wichtel", "db", "upgrade"], env=first._environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "wichtel", "db", "upgrade"], env={**os.environ, **environment}, check=True, capture_output=True)
     made = [ReplicaProcess(f"{role}-{n}", role, environment, inputs) for role in ("api", "orchestrator", "controller") for n in (1, 2)]
     for replica in made:
         replica.start()
@@ -58,12 +58,20 @@ def proxy(replicas: list[ReplicaProcess]) -> Iterator[str]:
     process.stdout.close()
 
 
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_every_replica_is_restarted_and_no_request_fails(replicas: list[ReplicaProcess], proxy: str, inputs: Path) -> None:
     token = home_token(inputs / "home") or ""
     over = threading.Event()
     failures: list[Exception] = []
     made: list[str] = []
+    heard: list[int] = []
     calls: Counter[str] = Counter()
 
     def read() -> None:
@@ -71,7 +79,7 @@ def test_every_replica_is_restarted_and_no_request_fails(replicas: list[ReplicaP
         headers = {"Authorization": f"Bearer {token}"}
         while not over.wait(0.02):
             try:
-                answer = httpx2.get(f"{proxy}/v1/experiments", headers=headers, timeout=20)
+                answer = httpx2.get(f"{proxy}/v1/experiments", headers=headers, timeout=60)
                 calls["read"] += 1
                 assert answer.status_code == 200, answer.text
             except Exception as error:  # noqa: BLE001 -- told below
@@ -79,12 +87,12 @@ def test_every_replica_is_restarted_and_no_request_fails(replicas: list[ReplicaP
 
     def watch(client: Client) -> None:
         try:
-            for _ in client.events.follow(subject="experiment/"):
-                calls["heard"] += 1
-                if over.is_set():
-                    return
+            for event in client.events.follow(subject="experiment/"):
+                heard.append(event.id)  # noqa: PERF401 -- looked at meanwhile
         except Exception as error:  # noqa: BLE001
-            failures.append(error)
+            # At the end of the test its connection is closed.
+            if not over.is_set():
+                failures.append(error)
 
     with Client(proxy, token) as client, Client(proxy, token) as watcher:
         client.datasets.add("d", [str(inputs / "d.csv")], time_column="t")
@@ -102,23 +110,30 @@ def test_every_replica_is_restarted_and_no_request_fails(replicas: list[ReplicaP
         threads.append(threading.Thread(target=watch, args=(watcher,), daemon=True))
         for thread in threads:
             thread.start()
-        time.sleep(2)
         try:
+            until(lambda: calls["read"] > 10 and bool(heard))
             for replica in replicas:
+                before = calls.copy()
                 assert replica.stop() == 0
                 assert "Traceback" not in replica.said(), replica.said()
                 replica.start()
                 replica.wait_ready()
+                assert calls["read"] > before["read"], f"nothing was answered while {replica.name} was restarted"
         finally:
             over.set()
             for thread in threads[:2]:
                 thread.join()
         assert failures == []
-        assert calls["read"] > 50
         found = client.experiments.wait(made, timeout_seconds=200)
-        assert {e.status for e in found} == {ExperimentStatus.SATISFIED} or {e.status for e in found} == {ExperimentStatus.UNSATISFIED}
-        ends = Counter(e.subject for e in client.events.list(limit=None) if e.kind == "experiment.finished")
-        assert ends == dict.fromkeys((f"experiment/{e}" for e in made), 1)
+        # The candidate is as good as the baseline, and no better.
+        assert {e.status for e in found} == {ExperimentStatus.UNSATISFIED}, [e.cause for e in found]
+        assert calls["registered"] == len(made) > len(replicas)
+        assert sorted(e.id for e in client.experiments.each()) == sorted(made)
+        events = client.events.list(subject="experiment/", limit=None)
+        assert Counter(e.subject for e in events if e.kind == "experiment.finished") == dict.fromkeys((f"experiment/{e}" for e in made), 1)
+        # One stream, though each replica that it came from was stopped.
+        until(lambda: len(heard) >= len(events))
+        assert heard == [event.id for event in events]
         health = client.health.get()
         assert Counter(role for r in health.replicas if r.state == "working" for role in r.roles) == dict.fromkeys(
             ("api", "orchestrator", "controller"), 2
@@ -126,28 +141,33 @@ def test_every_replica_is_restarted_and_no_request_fails(replicas: list[ReplicaP
 
 
 @pytest.mark.crash
-def test_a_stop_drains_hands_the_lead_over_and_may_be_hurried(replicas: list[ReplicaProcess], inputs: Path) -> None:
-    api, other, *_, controller, standby = replicas
+def test_the_lead_is_handed_over_by_whoever_stops_and_a_second_signal_ends_a_replica_at_once(
+    replicas: list[ReplicaProcess], inputs: Path
+) -> None:
+    api, other, *_ = replicas
+    controllers = {replica.process.pid: replica for replica in replicas if replica.roles == "controller"}
     token = home_token(inputs / "home") or ""
+
     with Client(other.url, token) as client:
-        token_before = client.health.get().leaders[0].token
-        leads = [r for r in (controller, standby) if "leads" in r.said() or True]
-        # Whichever leads: one of the two stops does hand over.
-        for replica in leads:
-            replica.stop()
-            begin = time.monotonic()
-            if replica is controller:
-                while not client.health.get().leaders[0].holder:
-                    assert time.monotonic() - begin < 10
-                    time.sleep(0.05)
-        assert client.health.get().leaders[0].token >= token_before
+
+        def leader() -> int | None:
+            """The process that leads."""
+            return next((int(lead.holder.split("/")[1]) for lead in client.health.get().leaders if lead.holder), None)
+
+        until(lambda: leader() is not None)
+        first = leader()
+        assert first in controllers
+        before = client.health.get().leaders[0].token
+        assert controllers[first].stop() == 0
+        until(lambda: leader() not in (None, first))
+        second = leader()
+        assert second in controllers
+        assert client.health.get().leaders[0].token > before
+        assert controllers[second].stop() == 0
+        assert leader() is None
         assert "nobody leads as controller" in client.health.get().problems
 
     api.process.terminate()
-    deadline = time.monotonic() + 10
-    while httpx2.get(f"{api.url}/readyz").json()["status"] != "draining":
-        assert time.monotonic() < deadline
-    answer = httpx2.get(f"{api.url}/v1/experiments", headers={"Authorization": f"Bearer {token}"})
-    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    until(lambda: httpx2.get(f"{api.url}/readyz").json()["status"] == "draining")
     api.process.terminate()
-    assert api.process.wait(5) == -15
+    assert api.process.wait(60) == -15

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +27,11 @@ from wichtel.domain import (
     Verdict,
     VerdictStatus,
 )
+from wichtel.experiments import Jobs, PeriodicJob
 from wichtel.experiments.ending import EXPIRE, end, enqueue_schedule
 from wichtel.experiments.listeners import Listeners
 from wichtel.protocols.template import FAILED
-from wichtel.store import Database
+from wichtel.store import Database, JobStatus
 from wichtel.workflows import Graph, InlineWorkflows, Step, StepContext
 
 INTENT = Intent(name="neutral", primary="auc", constraints=(Constraint(metric="auc", expectation=Expectation.LARGER, threshold=-0.01),))
@@ -177,3 +183,74 @@ def finished() -> Callable[..., Experiment]:
 def add() -> Callable[..., None]:
     """Adds experiments to a database."""
     return _add
+
+
+_VICTIM = """
+import os, sys, threading
+from wichtel.experiments import Jobs, PeriodicJob
+from wichtel.store import Database
+db, how, left = Database.open(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+def strike():
+    # Called wherever this process may be struck.
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), how)
+{work}
+over = threading.Event()
+def run():
+    try:
+        return work(db, *sys.argv[4:])
+    finally:
+        over.set()
+jobs = Jobs(db, [PeriodicJob(name="it", every_seconds=3600, run=run)], "victim", poll_seconds=0.02, claim_seconds=1.0)
+jobs.start()
+over.wait(60)
+jobs.stop()
+db.close()
+"""
+
+
+@pytest.fixture(params=[signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def taken_over(request: pytest.FixtureRequest, database: Database, database_url: str) -> Callable[..., JobStatus]:
+    """Has the holder of a job struck in the middle, and two others there to take it over; returns how the job stands when one has.
+
+    A holder that is frozen wakes up when the others have done the work, and goes on where it was.
+    """
+
+    def take_over(work: str, arguments: list[str], run: Callable[[], dict[str, Any]], *, at: int) -> JobStatus:
+        """`work` defines ``work(db, *arguments)`` for the process of the victim, which calls ``strike()``; the `at`-th call is its end."""
+        with database.transaction() as tx:
+            tx.jobs.ensure("it", 3600.0, tx.now)
+        command = [sys.executable, "-c", _VICTIM.replace("{work}", work), database_url, str(int(request.param)), str(at), *arguments]
+        with subprocess.Popen(command) as victim:
+            try:
+                while Path(f"/proc/{victim.pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
+                    time.sleep(0.01)
+                with database.read() as tx:
+                    assert tx.jobs.get("it").holder == "victim", "it was not struck in the middle"
+                others = [
+                    Jobs(database, [PeriodicJob(name="it", every_seconds=3600, run=run)], who, poll_seconds=0.02) for who in ("a", "b")
+                ]
+                for other in others:
+                    other.start()
+                deadline = time.monotonic() + 60
+                while True:
+                    with database.read() as tx:
+                        found = tx.jobs.get("it")
+                    if found.ended:
+                        break
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+                for other in others:
+                    other.stop()
+            finally:
+                victim.send_signal(signal.SIGCONT)
+            assert victim.wait(60) == (-signal.SIGKILL if request.param is signal.SIGKILL else 0)
+        with database.read() as tx:
+            # What the victim said later was not heard.
+            assert tx.jobs.get("it") == found
+        assert (found.token, found.error) == (2, "")
+        return found
+
+    return take_over

@@ -107,6 +107,32 @@ def test_studies_and_runs_of_ended_and_vanished_experiments_end_but_not_what_is_
         assert [tx.studies.get(name).state for name in ("a/study", "b/study", "mine")] == [StudyState.CANCELED, *[StudyState.PENDING] * 2]
 
 
+def test_broken_off_between_workflows_and_runs_the_next_one_goes_on(world, cleaner, monkeypatch):
+    world.add("a")
+    world.run()
+    with world.db.transaction() as tx:
+        tx.experiments.finish("a", ExperimentStatus.CANCELED, "gone")
+        tx.studies.add(study("a/study"))
+        tx.runs.add(RunSpec(id="a/candidate/0", entry="m:f", owner="experiment/a/run/1"))
+    later(world)
+
+    def cut(ids):
+        cancel(ids)
+        raise KeyboardInterrupt
+
+    cancel = world.workflows.cancel_many
+    with monkeypatch.context() as patch:
+        patch.setattr(world.workflows, "cancel_many", cut)
+        with pytest.raises(KeyboardInterrupt):
+            cleaner.run()
+    assert state(world, "a/run/1") == "CANCELED"
+    found = cleaner.run()
+    assert (found["zombies"], found["studies"], found["runs"]) == (0, 1, 1)
+    with world.db.read() as tx:
+        assert {run for run, _ in tx.runs.cancel_requests()} == {"a/candidate/0"}
+        assert tx.studies.get("a/study").state is StudyState.CANCELED
+
+
 def test_ended_workflows_are_forgotten_after_their_time_but_not_those_of_an_experiment_in_progress(world, cleaner):
     world.add("a", "b")
     world.free.add("a")

@@ -189,6 +189,33 @@ def test_killed_again_and_again_every_row_is_there_once(database, add, finished,
         assert sum(export.rows for export in tx.exports.list()) == len(names)
 
 
+EXPORT = """
+from wichtel.experiments.exporter import Exporter
+from wichtel.store import Files
+class Struck(Files):
+    def put(self, name, content):
+        strike()
+        super().put(name, content)
+def work(db, folder):
+    return Exporter(db, Struck(folder), rows=4).run()
+"""
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_what_a_holder_left_in_the_middle_of_an_export_another_finishes(database, add, finished, files, tmp_path, taken_over, at):
+    names = [f"e{i}" for i in range(9)]
+    add(database, *(finished(name, finished=NOON + timedelta(days=i % 2)) for i, name in enumerate(names)))
+    taken_over(EXPORT, [files.location], Exporter(database, files, rows=4).run, at=at)
+    assert sorted(name for rows in written(tmp_path).values() for name in rows) == names
+    with database.read() as tx:
+        exports = tx.exports.list()
+    assert [export.number for export in exports] == [1, 2, 3]
+    assert [export.rows for export in exports] == [4, 4, 1]
+    assert all(export.written for export in exports)
+    assert sorted(Exports(database, files).frame()["id"].to_list()) == names
+
+
 def test_readers_choose_a_span_a_team_and_a_format_and_miss_nothing_that_was_moved_away(database, add, finished, files, tmp_path):
     add(database, finished("a"), finished("b", finished=NOON + timedelta(days=1), quota_group="maps"))
     Exporter(database, files).run()

@@ -319,3 +319,40 @@ def test_a_damaged_manifest_stops_the_collection(tmp_path, add, finished):
     with pytest.raises(StorageFailed, match="nothing was collected"):
         collector(db, artifacts).run()
     db.close()
+
+
+COLLECT = """
+from wichtel.experiments import Garbage, Retention
+from wichtel.store import Artifacts
+from wichtel.workflows import InlineWorkflows
+class Struck(Artifacts):
+    def delete_old(self, digest, before):
+        strike()
+        gone = super().delete_old(digest, before)
+        strike()
+        return gone
+def work(db, folder):
+    policy = Retention(trial_models=30, candidates=90, baselines=60, events=90, measurements=90, audit=90, grace=1.0)
+    return Garbage(db, Struck(folder), InlineWorkflows(), policy).run()
+"""
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("at", [1, 4])
+def test_what_a_holder_left_in_the_middle_of_a_collection_another_finishes(database, add, finished, tmp_path, taken_over, at):
+    artifacts = Artifacts(tmp_path / "artifacts")
+    add(database, finished("u", ExperimentStatus.UNSATISFIED))
+    kept = set()
+    for number, days in enumerate((100, 80, 120, 10)):
+        weights = put(artifacts, f"weights {number}")
+        add_runs(database, run_of(f"u/candidate/{number}", "experiment/u/run/1", days=days, result={"metrics": {}, "model": weights}))
+        if days < POLICY.candidates:
+            kept.add(weights)
+    for number in range(3):
+        put(artifacts, f"of nobody {number}")
+    taken_over(COLLECT, [artifacts.location], collector(database, artifacts).run, at=at)
+    assert there(artifacts) == kept
+    with database.read() as tx:
+        held = [tx.runs.get(f"u/candidate/{number}").result["model"] for number in range(4)]
+    assert {model for model in held if model} == kept
+    assert held.count(None) == 2

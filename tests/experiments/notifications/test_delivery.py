@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +39,7 @@ from wichtel.experiments.notifications import deliverer as deliverer_module
 from wichtel.experiments.notifications.email import Email, MailServer
 from wichtel.experiments.notifications.http import Poster
 from wichtel.experiments.notifications.webhook import Webhook
-from wichtel.store import Database
+from wichtel.store import Database, JobStatus
 
 INTENT: Intent = next(iter(BUILT_IN_INTENTS.values())) if isinstance(BUILT_IN_INTENTS, dict) else BUILT_IN_INTENTS[0]
 SENT, WAITING, UNKNOWN = NotificationState.SENT, NotificationState.WAITING, NotificationState.UNKNOWN
@@ -148,6 +150,21 @@ def test_owner_watchers_and_teams_are_told_once_each(database: Database) -> None
     ]
     assert deliverer(database, memory).run() == {}
     assert states(database) == {SENT: 7}
+
+
+def test_whoever_is_disabled_is_told_nothing(database: Database) -> None:
+    add_channel(database, "c-ana", "memory", "c-ana", "ana")
+    add_channel(database, "c-ads", "memory", "c-ads", "ads", OwnerKind.TEAM)
+    add_experiments(database, "r-1", "e-1", "e-2")
+    with database.transaction() as tx:
+        tx.principals.add("ana", team="ads", role="editor")
+    finish(database, "e-1")
+    with database.transaction() as tx:
+        tx.principals.change("ana", disabled=tx.now)
+    finish(database, "e-2")
+    memory = Memory()
+    deliverer(database, memory).run()
+    assert sorted((address, m.items[0].experiment) for address, m in memory.sent) == [("c-ads", "e-1"), ("c-ads", "e-2"), ("c-ana", "e-1")]
 
 
 def test_nothing_is_told_of_what_was_rolled_back(database: Database) -> None:
@@ -312,6 +329,41 @@ def test_a_message_whose_deliverer_was_killed_is_shown_as_unknown_and_never_repe
     with database.read() as tx:
         [n] = tx.outbox.list().items
     assert "cut short" in n.error
+
+
+_STRUCK = """
+from wichtel.experiments.notifications import Deliverer
+class Struck:
+    kind, digests, signs = "memory", False, False
+    def __init__(self, file): self.file = file
+    def check(self, address): return address
+    show = check
+    def send(self, message, address, secret):
+        with open(self.file, "a") as file:
+            print(message.items[0].experiment, file=file)
+        strike()
+def work(db, file):
+    return Deliverer(db, {"memory": Struck(file)}, digest_seconds=1).run()
+"""
+
+
+@pytest.mark.crash
+def test_what_a_holder_left_in_the_outbox_another_sends_and_nothing_is_sent_twice(
+    database: Database, tmp_path: Path, taken_over: Callable[..., JobStatus]
+) -> None:
+    memory = Memory()
+    add_channel(database, "c", "memory")
+    names = [f"e-{n}" for n in range(8)]
+    add_experiments(database, "r-1", *names)
+    finish(database, *names)
+    file = tmp_path / "sent"
+    outcome = taken_over(_STRUCK, [str(file)], deliverer(database, memory).run, at=3).outcome
+    told = Counter([*file.read_text().split(), *(m.items[0].experiment for _, m in memory.sent)])
+    # The one that the victim had in its hands had left it, as it happens.
+    assert told == dict.fromkeys(names, 1)
+    assert outcome == {"sent": 5}
+    assert states(database)[SENT] == 8 - states(database)[NotificationState.SENDING]
+    assert states(database)[NotificationState.SENDING] <= 1
 
 
 def test_one_that_was_only_slow_does_not_speak_for_what_was_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
