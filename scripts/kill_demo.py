@@ -175,6 +175,9 @@ def main() -> int:
             if status != reference[key]:
                 bad += 1
                 console.print(f"{name}: {key} is {status}, undisturbed {reference[key]}")
+        for key in reference.keys() - verdicts.keys():
+            bad += 1
+            console.print(f"{name}: {key} is missing")
         for problem in doubled:
             bad += 1
             console.print(f"{name}: {problem}")

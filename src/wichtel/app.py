@@ -79,7 +79,7 @@ class App:
         self.settings = settings
         make_home(settings.home)
         embedded = settings.database_url.startswith("sqlite")
-        self.db = Database.open_patiently(settings.database_url, 0.0 if embedded else wait_seconds, upgrade=embedded)
+        self.db = Database.open_patiently(settings.database_url, wait_seconds, upgrade=embedded)
         self.db.check()
         self.artifacts = Artifacts(settings.artifacts_url)
         # The embedded service comes back as itself, so that a restart takes up its own work at once.

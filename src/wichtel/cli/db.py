@@ -15,7 +15,7 @@ def upgrade(here: Here) -> None:
 
     settings = here.settings()
     make_home(settings.home)
-    db = Database.open(settings.database_url)
+    db = Database.open_patiently(settings.database_url, settings.database_wait_seconds)
     try:
         db.upgrade()
     finally:

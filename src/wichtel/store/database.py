@@ -84,12 +84,15 @@ class Database:
 
     @classmethod
     def open_patiently(cls, url: str, wait_seconds: float, *, upgrade: bool = False) -> Self:
-        """The same, but one that is away, because it starts itself or the network is not there yet, is waited for; the log says so.
+        """The same, but a server that is away, because it starts itself or the network is not there yet, is waited for; the log says so.
 
         Raises:
             Unavailable: it did not come within that time.
             WichtelError: as `open`; who is refused does not wait.
         """
+        if url.startswith("sqlite"):
+            # A file does not come by waiting.
+            return cls.open(url, upgrade=upgrade)
         deadline = time.monotonic() + wait_seconds
         told = -math.inf
         while True:
