@@ -225,11 +225,17 @@ class Settings(BaseSettings):
     def describe(self) -> list[Setting]:
         """Each value with its origin, in the order above; secrets as stars."""
         plain = self.model_dump(mode="json")
-        plain["database_url"] = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:**********@", plain["database_url"])
         return [
-            Setting(name=name, value=plain[name], origin=self._origins.get(name, "default"), help=field.description or "")
+            Setting(
+                name=name, value=_without_password(plain[name]), origin=self._origins.get(name, "default"), help=field.description or ""
+            )
             for name, field in type(self).model_fields.items()
         ]
+
+
+def _without_password(value: Any) -> Any:
+    # Addresses of databases and of object stores may have one.
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:**********@", value) if isinstance(value, str) else value
 
 
 def make_home(home: Path) -> None:
@@ -305,5 +311,6 @@ def _refusal(error: ValidationError, origins: Mapping[str, str]) -> InvalidInput
     origin = origins.get(name, "default")
     where = {"flag": "--" + name.replace("_", "-"), "environment": "WICHTEL_" + name.upper()}.get(origin, f"{origin}: {name}")
     message = problem["msg"].removeprefix("Value error, ")
-    given = "" if name in ("token", "smtp_url") else f"{problem['input']!r} does not do: "
+    is_secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    given = "" if is_secret else f"{problem['input']!r} does not do: "
     return InvalidInput(f"{given}{message}.", where=where, hint=Settings.model_fields[name].description)

@@ -23,6 +23,8 @@ class Api:
         answer = self.http.request(method, path, **request)
         assert answer.status_code == expect, answer.text
         assert answer.headers["x-request-id"]
+        if place := answer.headers.get("location"):
+            assert self.http.get(place).status_code == 200
         operation = self._operation(method, path)
         if operation is not None:
             self.called.add(operation["operationId"])

@@ -59,7 +59,7 @@ def test_metrics_need_a_token_and_tell_of_requests_and_the_service(api: Any, ano
     assert buckets == sorted(buckets)
     assert buckets[-1] >= 1
     assert found["wichtel_up", ()] == 1
-    assert found["wichtel_leader", ()] if ("wichtel_leader", ()) in found else any(name == "wichtel_leader" for name, _ in found)
+    assert found["wichtel_leader_token", (("lease", "controller"),)] >= 1
     assert ("wichtel_runs", (("state", "RUNNING"),)) in found
 
 

@@ -30,6 +30,7 @@ def test_a_lost_answer_is_asked_for_again(api: Any) -> None:
     assert again.headers["content-type"] == "application/json"
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
+    assert first.headers["location"] == again.headers["location"] == f"/v1/studies/{first.json()['spec']['id']}"
     assert api("POST", "/v1/studies", 409, json={**STUDY, "name": "once"}, headers=key())["code"] == "already_exists"
 
 
@@ -133,7 +134,7 @@ def test_nobody_overwrites_what_they_have_not_seen(api: Any) -> None:
     assert "has changed" in problem["message"]
     query = {"models": "tags/*"}
     api("DELETE", "/v1/intents/careful", 412, params=query, headers={"If-Match": seen.headers["etag"]})
-    api("DELETE", "/v1/intents/careful", params=query, headers={"If-Match": changed.headers["etag"]})
+    api("DELETE", "/v1/intents/careful", 204, params=query, headers={"If-Match": changed.headers["etag"]})
     assert "not there" in api("PUT", "/v1/intents", 412, json=intent(0.3), headers={"If-Match": "*"})["message"]
 
 
@@ -151,7 +152,7 @@ def test_of_two_who_saw_the_same_one_may_change_it(api: Any, service: Any) -> No
     for thread in threads:
         thread.join()
     assert sorted(found) == [200, *[412] * 5]
-    api("DELETE", "/v1/intents/careful", params={"models": "tags/*"})
+    api("DELETE", "/v1/intents/careful", 204, params={"models": "tags/*"})
 
 
 def test_a_call_that_knows_no_conditions_says_so(api: Any) -> None:

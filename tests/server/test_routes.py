@@ -89,6 +89,11 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("GET", f"/v1/versions/{candidate}/diff", params={"base": version["id"]}) == diff
     assert candidate in [v["id"] for v in api("GET", "/v1/versions", params={"model": "routes/one"})["items"]]
     assert api("POST", "/v1/models/routes/one:launch", json={"version": candidate})["head"] == candidate
+    assert api("POST", "/v1/models/routes/one:archive")["archived"]
+    assert "routes/one" not in [m["name"] for m in api("GET", "/v1/models")["items"]]
+    assert "routes/one" in [m["name"] for m in api("GET", "/v1/models", params={"archived": True})["items"]]
+    api("POST", "/v1/registrations", 409, json=request)
+    assert api("POST", "/v1/models/routes/one:restore")["archived"] is None
 
     assert f"Wichtel-Experiment: {experiment}".encode() in api("GET", f"/v1/experiments/{experiment}/export")
     folder = api("GET", f"/v1/experiments/{experiment}/export", params={"form": "folder", "prefix": "models/one"})
@@ -133,12 +138,14 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert kinds[-1] == "experiment.finished"
     token = api("POST", "/v1/tokens", 201, json={"name": "routes", "role": "viewer"})["token"]
     assert api.http.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 200
-    assert api("DELETE", "/v1/intents/anything", params={"models": "routes/*"}) == {"deleted": "anything"}
+    assert api("DELETE", "/v1/intents/anything", 204, params={"models": "routes/*"}) == b""
 
     tell(api, service, experiment)
     admit(api)
     assert registration["id"] in [r["id"] for r in api("GET", "/v1/registrations")["items"]]
     look_after(api)
+    assert api("POST", "/v1/models/routes/one:archive")["archived"] is not None
+    assert api("POST", "/v1/models/routes/one:restore")["archived"] is None
 
     operations = {o["operationId"] for methods in api.document["paths"].values() for o in methods.values()}
     # The stream has a test of its own.
@@ -192,10 +199,10 @@ def tell(api: Any, service: Any, experiment: str) -> None:
     assert api("POST", f"/v1/channels/{channel['id']}:test")["state"] == "failed"
     problem = api("POST", "/v1/channels", 422, json={"kind": "webhook", "address": "https://127.0.0.1/"})
     assert "public internet" in problem["message"]
-    assert api("DELETE", f"/v1/channels/{channel['id']}") == {"deleted": channel["id"]}
+    assert api("DELETE", f"/v1/channels/{channel['id']}", 204) == b""
     watch = api("POST", "/v1/watches", 201, json={"kind": "model", "subject": "routes/one"})
     assert watch in api("GET", "/v1/watches")["items"]
-    assert api("DELETE", "/v1/watches", params={"kind": "model", "subject": "routes/one"}) == {"deleted": "routes/one"}
+    assert api("DELETE", "/v1/watches", 204, params={"kind": "model", "subject": "routes/one"}) == b""
     assert api("GET", "/v1/notifications", params={"everyone": "true", "experiment": experiment})["items"] == []
     with service.app.db.transaction() as tx:
         case = tx.triage.note(Failure(category="unknown", status=ExperimentStatus.SYSTEM_ERROR, message="fire"), "P", experiment)
@@ -218,10 +225,10 @@ def admit(api):
     assert api("PATCH", "/v1/principals/routes-bot", json={"role": "editor"})["role"] == "editor"
     member = api("PUT", "/v1/members", json={"team": "routes/team", "principal": "routes-bot", "role": "approver"})
     assert api("GET", "/v1/members", params={"team": "routes/team"})["items"] == [member]
-    api("DELETE", "/v1/members", params={"team": "routes/team", "principal": "routes-bot"})
+    api("DELETE", "/v1/members", 204, params={"team": "routes/team", "principal": "routes-bot"})
     token = api("POST", "/v1/tokens", 201, json={"name": "routes-bot", "scopes": ["read"]})
     assert [t["id"] for t in api("GET", "/v1/tokens", params={"principal": "routes-bot"})["items"]] == [token["id"]]
-    assert api("DELETE", f"/v1/tokens/{token['id']}") == {"revoked": token["id"]}
+    assert api("DELETE", f"/v1/tokens/{token['id']}", 204) == b""
     assert api("POST", "/v1/principals/routes-bot:disable")["disabled"]
     assert api("POST", "/v1/principals/routes-bot:enable")["disabled"] is None
     entries = api("GET", "/v1/audit", params={"subject": "routes-bot"})["items"]

@@ -141,7 +141,7 @@ def test_every_list_comes_in_pages(api: Any) -> None:
         seen, cursor = [], None
         while True:
             page = api("GET", path, params=given(**asked, limit=1, cursor=cursor))
-            assert len(page["items"]) <= 1
+            assert len(page["items"]) == min(1, len(whole))
             seen += page["items"]
             cursor = page["cursor"]
             if cursor is None:
@@ -156,6 +156,23 @@ def test_every_list_comes_in_pages(api: Any) -> None:
     assert [(m["step"], m["attempt"]) for m in curve] == [(1, 1), (2, 2), (3, 1), (4, 2)]
     assert api("GET", "/v1/studies", params={"name": "nobody"})["items"] == []
     assert "s-search" in [s["spec"]["id"] for s in api("GET", "/v1/studies", params={"state": "CANCELED"})["items"]]
+
+
+@pytest.mark.usefixtures("found")
+def test_a_page_that_is_just_full_is_the_last(api: Any) -> None:
+    for path, asked in (("/v1/models", {"contains": "search"}), ("/v1/runs", {}), ("/v1/events", {"subject": "registration/"})):
+        whole = api("GET", path, params={**asked, "limit": 1000})["items"]
+        assert whole
+        last = api("GET", path, params={**asked, "limit": len(whole)})
+        assert (last["items"], last["cursor"]) == (whole, None)
+        if len(whole) > 1:
+            first = api("GET", path, params={**asked, "limit": len(whole) - 1})
+            assert api("GET", path, params={**asked, "cursor": first["cursor"]})["items"] == whole[-1:]
+
+
+def test_a_parameter_that_is_given_twice_is_refused(api: Any) -> None:
+    answer = api("GET", "/v1/experiments", 422, params=[("status", "SATISFIED"), ("status", "USER_ERROR")])
+    assert answer["where"] == "query parameter 'status'"
 
 
 def fields(api: Any, path: str, expect: int = 200, **params: Any) -> Any:

@@ -71,12 +71,20 @@ def test_roles_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WICHTEL_TOKEN", "hush-1")
-    settings = load_settings({"database_url": "postgresql://me:hush-2@db/wichtel"})
+    addresses = {"database_url": "postgresql://me:hush-2@db/wichtel", "artifacts_url": "s3://key:hush-3@bucket/artifacts"}
+    settings = load_settings(addresses)
     assert settings.token is not None
     assert settings.token.get_secret_value() == "hush-1"
     assert settings.database_url == "postgresql://me:hush-2@db/wichtel"
     assert "hush" not in repr(settings.describe())
     assert "postgresql://me:**********@db/wichtel" in repr(settings.describe())
+
+
+@pytest.mark.parametrize("name", ["token", "smtp_url", "oidc_client_secret"])
+def test_a_secret_that_does_not_do_is_not_repeated(name: str) -> None:
+    with pytest.raises(InvalidInput, match="valid string") as refused:
+        load_settings({name: 987654321})
+    assert "987654321" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -189,5 +189,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name, names, n=3)
     if near:
-        return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
+        return "Did you mean " + " or ".join(repr(str(n)) for n in near) + "?"
     return "Known: " + ", ".join(names[:20]) + "." if names else "There are none."

@@ -38,6 +38,7 @@ def _condition(name: str, description: str) -> dict[str, Any]:
 _UNLESS_KNOWN = _condition("If-None-Match", "ETags of earlier answers: if it would be one of them, 304 is said and nothing more.")
 _IF_MATCH = _condition("If-Match", "ETags of what is to be changed, as GET said them: it is changed only if it still has one of them.")
 _IF_ABSENT = _condition("If-None-Match", "An asterisk: only if there is none yet.")
+_LOCATION = {"Location": {"description": "Where what was made can be read, if it can.", "schema": {"type": "string"}}}
 _ETAG = {"ETag": {"description": "Changes whenever the answer does.", "schema": {"type": "string"}}}
 
 
@@ -74,6 +75,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], marks: Mapping[
     if "requestBody" in operation:
         refusals.add(413)
     answers = operation["responses"]
+    if "201" in answers:
+        answers["201"]["headers"] = _LOCATION
     success = answers.get("200", {})
     if method == "get" and "text/event-stream" not in success.get("content", {}):
         parameters.append(_UNLESS_KNOWN)

@@ -65,12 +65,14 @@ def create_app(app: App) -> FastAPI:
 
 
 async def _known_parameters(request: Request) -> None:
-    """Refuse a query parameter that the route does not have: a typing error must not silently widen a search."""
+    """Refuse a query parameter that the route does not have, or that is given twice: neither may silently be left out."""
     # The route does not know of what all of them have; `selected` refuses it where it says nothing.
     known = _query_names(request.scope["route"].dependant) | {"fields"}
     for name in request.query_params:
         if name not in known:
             raise InvalidInput(f"unknown parameter {name!r}.", where="query", hint=did_you_mean(name, known))
+        if len(request.query_params.getlist(name)) > 1:
+            raise InvalidInput("it is given twice.", where=f"query parameter {name!r}", hint="Each is given once.")
 
 
 def _query_names(dependant: Any) -> set[str]:

@@ -6,7 +6,8 @@ and a process that is killed before has done nothing, one that is killed after c
 
 Handlers that take long (reading a dataset, analysing a plan) cannot hold a transaction all that time. They are marked `lengthy`, and hand
 `remember` to their service, which calls it in the transaction that commits their work. Two such requests at the same time may both
-work, but only one commits; the other then finds the answer of the first.
+work, but only one commits; the other then finds the answer of the first. They have threads of their own: however many wait for a worker,
+all other calls go on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from anyio import to_thread
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
@@ -23,6 +25,7 @@ from wichtel.app import App
 from wichtel.domain import InvalidInput, NotFound, WichtelError
 from wichtel.server.conditions import Conditions, tag_of
 from wichtel.server.exchange import Exchange, current
+from wichtel.server.wire import location
 from wichtel.store import StoredAnswer, Transaction, codec
 
 F = TypeVar("F", bound=Callable[..., Response])
@@ -48,7 +51,7 @@ def conditional(kind: str, thing: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def lengthy(handler: F) -> F:
-    """Mark a handler that cannot be carried out within one transaction."""
+    """Mark a handler that takes long, and so can be carried out neither within one transaction nor on a thread that others wait for."""
     handler.__dict__["lengthy"] = True
     return handler
 
@@ -65,7 +68,7 @@ def remember(tx: Transaction, value: Any, status: int = 201) -> None:
     key = exchange.idempotency_key
     if key is not None:
         body = codec.encode(value)
-        headers = {"content-type": "application/json", "etag": tag_of(body)}
+        headers = {"content-type": "application/json", "etag": tag_of(body), **location(value)}
         if tx.idempotency.claim(exchange.principal, key, exchange.route, exchange.digest) is None:
             tx.idempotency.keep(exchange.principal, key, exchange.route, StoredAnswer(status=status, headers=headers, body=body))
 
@@ -84,8 +87,21 @@ class Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if not (inspect.iscoroutinefunction(endpoint) or inspect.isasyncgenfunction(endpoint)):
+            is_lengthy = vars(endpoint).get("lengthy", False)
             endpoint = _guarded(endpoint)
+            if is_lengthy:
+                endpoint = _aside(endpoint)
         super().__init__(path, endpoint, **options)
+
+
+def _aside(handler: Callable[..., Response]) -> Callable[..., Any]:
+    """`handler` on one of the few threads for what takes long; waiting for one takes none."""
+
+    @functools.wraps(handler)
+    async def aside(**arguments: Any) -> Response:
+        return await to_thread.run_sync(functools.partial(handler, **arguments), limiter=current().limits.lengthy)
+
+    return aside
 
 
 def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:

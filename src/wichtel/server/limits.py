@@ -11,6 +11,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter
+
 from wichtel.domain import TooManyRequests
 from wichtel.domain.doing import note
 from wichtel.server.authentication import Caller
@@ -19,6 +21,8 @@ from wichtel.server.exchange import current
 #: Wrong or missing tokens from one address: so many at once, and so many more each second. Behind one address may be many people.
 FAILURES_AT_ONCE = 200
 FAILURES_PER_SECOND = 20.0
+#: Requests that take long, such as adding a model, which a worker loads first: so many are carried out at once, the others wait.
+LENGTHY_AT_ONCE = 16
 #: How many principals, addresses and tokens are remembered.
 _REMEMBERED = 10_000
 
@@ -81,6 +85,8 @@ class Limits:
         self._requests = Buckets(per_second, burst) if per_second else None
         self._failures = Buckets(FAILURES_PER_SECOND, FAILURES_AT_ONCE)
         self._good: OrderedDict[bytes, None] = OrderedDict()
+        #: Of the threads for what takes long.
+        self.lengthy = CapacityLimiter(LENGTHY_AT_ONCE)
 
     def admit(self, principal: str) -> dict[str, str]:
         """Count a request. Return the headers that tell the principal how much is left.

@@ -116,10 +116,13 @@ def _of_parts(health: SystemHealth) -> Iterator[Metric]:
         for state in ("working", "draining", "silent"):
             replicas.add_metric((role, state), sum(role in r.roles and r.state == state for r in health.replicas))
     yield replicas
-    leaders = GaugeMetricFamily("wichtel_leader", "Whether somebody leads, and under which token.", labels=("lease", "holder", "token"))
+    leaders = GaugeMetricFamily("wichtel_leader", "Who leads: 1 for the holder of a lease.", labels=("lease", "holder"))
+    tokens = GaugeMetricFamily("wichtel_leader_token", "The fencing token of a lease, which grows when another leads.", labels=("lease",))
     for leader in health.leaders:
-        leaders.add_metric((leader.name, leader.holder, str(leader.token)), float(bool(leader.holder)))
+        leaders.add_metric((leader.name, leader.holder), float(bool(leader.holder)))
+        tokens.add_metric((leader.name,), leader.token)
     yield leaders
+    yield tokens
     if health.workers is not None:
         workers = GaugeMetricFamily("wichtel_workers", "Workers of the controller that leads, by what they do.", labels=("state",))
         for state in ("busy", "idle", "changing", "quarantined"):
@@ -134,4 +137,8 @@ def _of_parts(health: SystemHealth) -> Iterator[Metric]:
         failures.add_metric((job.name,), job.failures)
     yield success
     yield failures
-    yield GaugeMetricFamily("wichtel_database_latency_seconds", "The shortest question.", value=health.database.latency_ms / 1000)
+    yield GaugeMetricFamily(
+        "wichtel_database_latency_seconds",
+        "How long the database takes to answer the shortest question.",
+        value=health.database.latency_ms / 1000,
+    )

@@ -50,6 +50,7 @@ STATUS: tuple[tuple[type[WichtelError], int], ...] = (
 )
 
 _TITLES = {
+    400: "Bad request",
     401: "Who are you?",
     403: "Not permitted",
     404: "Not found",

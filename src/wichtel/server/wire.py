@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wichtel.domain import InvalidInput
+from wichtel.domain import Dataset, Experiment, InvalidInput, ModelVersion, Registration, Study
+from wichtel.experiments.notifications import NewChannel
 from wichtel.server.exchange import current
 from wichtel.server.problems import TooLarge
 from wichtel.server.schema import reference
 from wichtel.server.selection import Described, encode
-from wichtel.store import Page, codec
+from wichtel.store import Page, Principal, codec
 
 T = TypeVar("T")
 
@@ -26,14 +28,15 @@ ARCHIVE_BYTES = 24 * 2**20
 
 
 def page(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
-    """`found`, with the cursor of what follows if there may be more.
+    """The first `limit` of `found`, with the cursor of what follows.
 
     Args:
-        found: At most `limit` values.
+        found: One more than `limit`, if there are so many.
         limit: How many were asked for.
         key: What the list goes on after.
     """
-    return Page(items=tuple(found), cursor=key(found[-1]) if len(found) == limit else None)
+    items = tuple(found[:limit])
+    return Page(items=items, cursor=key(items[-1]) if len(found) > limit else None)
 
 
 def everything(found: Sequence[T]) -> Page[T]:
@@ -42,8 +45,31 @@ def everything(found: Sequence[T]) -> Page[T]:
 
 
 def reply(value: Any, status: int = 200) -> Response:
-    """`value` as JSON, with the fields that the caller wants."""
-    return Response(encode(value), status, media_type="application/json")
+    """`value` as JSON, with the fields that the caller wants; 201 says also where it can be read from now on."""
+    return Response(encode(value), status, location(value) if status == 201 else None, media_type="application/json")
+
+
+def nothing() -> Response:
+    """The answer that something is gone."""
+    return Response(status_code=204)
+
+
+#: What is made by a call, and where it can be read then.
+_PLACES: dict[type, Callable[[Any], str]] = {
+    Dataset: lambda dataset: f"datasets/{quote(dataset.name)}",
+    Experiment: lambda experiment: f"experiments/{experiment.id}",
+    ModelVersion: lambda version: f"versions/{version.id}",
+    NewChannel: lambda made: f"channels/{made.channel.id}",
+    Principal: lambda principal: f"principals/{quote(principal.name)}",
+    Registration: lambda registration: f"registrations/{registration.id}",
+    Study: lambda study: f"studies/{quote(study.spec.id)}",
+}
+
+
+def location(value: Any) -> dict[str, str]:
+    """The header Location of what was made; nothing for what cannot be read again, such as a token."""
+    place = _PLACES.get(type(value))
+    return {} if place is None else {"location": f"/v1/{place(value)}"}
 
 
 def text(value: str, media_type: str = "text/plain") -> Response:

@@ -34,7 +34,7 @@ def list_(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """Events in the order in which they happened."""
-    return reply(page(_since(app, cursor, limit, subject), limit, lambda event: str(event.id)))
+    return reply(page(_since(app, cursor, limit + 1, subject), limit, lambda event: str(event.id)))
 
 
 @router.get(":stream", response_class=EventSourceResponse)

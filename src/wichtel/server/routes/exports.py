@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
-from wichtel.server.idempotency import Route
+from wichtel.server.idempotency import Route, lengthy
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import Export, Page
 
@@ -25,6 +25,7 @@ def list_(app: Services, caller: Caller) -> Response:
 
 
 @router.get("/records", **returns(None, media_type=_BYTES))
+@lengthy
 def records(
     app: Services,
     caller: Caller,

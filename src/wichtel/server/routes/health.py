@@ -28,8 +28,9 @@ class Readiness:
     parts: dict[str, bool]
 
 
+# Without a thread, of which a busy process may have none left.
 @router.get("/healthz", **returns(dict[str, str]))
-def healthz() -> Response:
+async def healthz() -> Response:
     """The process answers."""
     return reply({"status": "ok"})
 
@@ -53,7 +54,7 @@ def metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.render(), media_type=MEDIA_TYPE)
 
 
-system = APIRouter(prefix="/health", tags=["service"], route_class=Route)
+system = APIRouter(prefix="/health", tags=["health"], route_class=Route)
 
 
 @system.get("", **returns(SystemHealth))

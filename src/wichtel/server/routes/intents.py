@@ -10,7 +10,7 @@ from starlette.responses import Response
 from wichtel.domain import AppliedIntent, Intent
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, conditional
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
 router = APIRouter(prefix="/intents", tags=["intents"], route_class=Route)
@@ -36,9 +36,9 @@ def get(app: Services, name: str, model: str) -> Response:
     return reply(app.intents.get(name, model))
 
 
-@router.delete("/{name}", **returns(dict[str, str]))
+@router.delete("/{name}", status_code=204)
 @conditional("intents", lambda app, name, models: app.intents.find(name, models))
 def delete(app: Services, caller: Caller, name: str, models: str = "*") -> Response:
     """Forget the intent with that name and that pattern of models."""
     app.intents.delete(name, models, caller)
-    return reply({"deleted": name})
+    return nothing()

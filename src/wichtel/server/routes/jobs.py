@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
-from wichtel.server.idempotency import Route, harmless
+from wichtel.server.idempotency import Route, harmless, lengthy
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import JobStatus, Page
 
@@ -43,6 +43,7 @@ def run(app: Services, caller: Caller, job: str) -> Response:
 
 @router.post("/{job}:preview", **returns(Preview))
 @harmless
+@lengthy
 def preview(app: Services, caller: Caller, job: str) -> Response:
     """What it would do now; nothing is done."""
     return reply(Preview(outcome=app.jobs.preview(job, caller)))

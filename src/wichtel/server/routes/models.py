@@ -50,7 +50,7 @@ def list_(
     cursor: str | None = None,
 ) -> Response:
     """Models by name, of an owner, or with `contains` in the name."""
-    return reply(page(app.models.list(owner, contains, limit, cursor, archived=archived), limit, lambda model: model.name))
+    return reply(page(app.models.list(owner, contains, limit + 1, cursor, archived=archived), limit, lambda model: model.name))
 
 
 @router.post("/models/{name:path}:launch", **returns(Model, accepts=Launch))

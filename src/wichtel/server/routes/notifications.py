@@ -11,8 +11,8 @@ from starlette.responses import Response
 from wichtel.domain import Channel, ExperimentStatus, Notification, NotificationState, SubjectKind, Watch
 from wichtel.experiments.notifications import NewChannel, Tried
 from wichtel.server.authentication import Caller, Services
-from wichtel.server.idempotency import Route, harmless
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.idempotency import Route, harmless, lengthy
+from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
 channels = APIRouter(prefix="/channels", tags=["channels"], route_class=Route)
@@ -49,7 +49,7 @@ def add(app: Services, caller: Caller, request: Annotated[AddChannel, Depends(js
     return reply(app.channels.add(caller, request.kind, request.address, team=request.team, events=request.events), 201)
 
 
-@channels.get("", **returns(Page[Channel]))
+@channels.get("", name="list", **returns(Page[Channel]))
 def list_channels(
     app: Services, caller: Caller, everyone: Annotated[bool, Query(description="All of the service; for admins.")] = False
 ) -> Response:
@@ -63,37 +63,38 @@ def get(app: Services, caller: Caller, channel: str) -> Response:
     return reply(app.channels.get(channel, caller))
 
 
-@channels.delete("/{channel}", **returns(dict[str, str]))
+@channels.delete("/{channel}", status_code=204)
 def delete(app: Services, caller: Caller, channel: str) -> Response:
     """Delete a channel; what waits for it is dropped."""
     app.channels.delete(channel, caller)
-    return reply({"deleted": channel})
+    return nothing()
 
 
 @channels.post("/{channel}:test", **returns(Tried))
 @harmless
+@lengthy
 def test(app: Services, caller: Caller, channel: str) -> Response:
     """Send a test, and wait for what comes of it."""
     return reply(app.channels.test(channel, caller))
 
 
-@watches.post("", **returns(Watch, status=201, accepts=AddWatch))
+@watches.post("", name="add", **returns(Watch, status=201, accepts=AddWatch))
 def watch(app: Services, caller: Caller, request: Annotated[AddWatch, Depends(json_body(AddWatch))]) -> Response:
     """Be told of an experiment, of a registration's experiments, of a model's. Asking twice is asking once."""
     return reply(app.channels.watch(request.kind, request.subject, caller), 201)
 
 
-@watches.get("", **returns(Page[Watch]))
+@watches.get("", name="list", **returns(Page[Watch]))
 def list_watches(app: Services, caller: Caller) -> Response:
     """What the caller watches, the latest first."""
     return reply(everything(app.channels.watches(caller)))
 
 
-@watches.delete("", **returns(dict[str, str]))
+@watches.delete("", name="remove", status_code=204)
 def unwatch(app: Services, caller: Caller, kind: SubjectKind, subject: str) -> Response:
     """Be told no more."""
     app.channels.unwatch(kind, subject, caller)
-    return reply({"deleted": subject})
+    return nothing()
 
 
 @router.get("", **returns(Page[Notification]))

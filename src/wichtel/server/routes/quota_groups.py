@@ -11,7 +11,7 @@ from starlette.responses import Response
 from wichtel.domain import ALL, Limit, LimitKind, QuotaGroup
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, conditional
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
 router = APIRouter(prefix="/quota-groups", tags=["quota groups"], route_class=Route)
@@ -50,7 +50,7 @@ def get(app: Services, group: str) -> Response:
 def delete(app: Services, caller: Caller, group: str) -> Response:
     """Forget what was set for a group, which has the default share then; needs the role admin."""
     app.quotas.delete(group, caller)
-    return Response(status_code=204)
+    return nothing()
 
 
 @router.post("/{group:path}:pause", **returns(QuotaGroup, accepts=PauseGroup))
@@ -65,20 +65,20 @@ def resume(app: Services, caller: Caller, group: str) -> Response:
     return reply(app.quotas.resume(group, caller))
 
 
-@limits.put("", **returns(Limit, accepts=Limit))
+@limits.put("", name="put", **returns(Limit, accepts=Limit))
 def put_limit(app: Services, caller: Caller, limit: Annotated[Limit, Depends(json_body(Limit))]) -> Response:
     """Set a limit of a user or protocol, in the place of an earlier one; needs the role admin."""
     return reply(app.quotas.put_limit(limit, caller))
 
 
-@limits.get("", **returns(Page[Limit]))
+@limits.get("", name="list", **returns(Page[Limit]))
 def list_limits(app: Services) -> Response:
     """All limits."""
     return reply(everything(app.quotas.limits()))
 
 
-@limits.delete("", status_code=204)
+@limits.delete("", name="delete", status_code=204)
 def delete_limit(app: Services, caller: Caller, kind: LimitKind, name: str, quota_group: str = ALL) -> Response:
     """Lift a limit; needs the role admin."""
     app.quotas.delete_limit(quota_group, kind, name, caller)
-    return Response(status_code=204)
+    return nothing()

@@ -25,7 +25,7 @@ def list_(
     cursor: str | None = None,
 ) -> Response:
     """Runs of an owner, or in a state."""
-    return reply(page(app.runs.list(owner, state, limit, cursor), limit, lambda run: run.spec.id))
+    return reply(page(app.runs.list(owner, state, limit + 1, cursor), limit, lambda run: run.spec.id))
 
 
 @router.post("/runs/{run:path}:cancel", **returns(Run))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Member, Page, Team
 
 router = APIRouter(tags=["teams"], route_class=Route)
@@ -64,8 +64,8 @@ def put_member(app: Services, caller: Caller, request: Annotated[PutMember, Depe
     return reply(app.teams.put_member(request.team, request.principal, request.role, caller))
 
 
-@router.delete("/members", **returns(dict[str, str]))
+@router.delete("/members", status_code=204)
 def remove_member(app: Services, caller: Caller, team: str, principal: str) -> Response:
     """Take it away."""
     app.teams.remove_member(team, principal, caller)
-    return reply({"removed": principal})
+    return nothing()

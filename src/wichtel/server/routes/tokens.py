@@ -12,7 +12,7 @@ from starlette.responses import Response
 from wichtel.experiments import NewToken
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page, TokenInfo
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Route)
@@ -62,8 +62,8 @@ def list_(
     return reply(everything([TokenInfo.of(token) for token in app.access.tokens(caller, principal, everyone=everyone)]))
 
 
-@router.delete("/{token}", **returns(dict[str, str]))
+@router.delete("/{token}", status_code=204)
 def revoke(app: Services, caller: Caller, token: str) -> Response:
     """End a token, by its id, at once and everywhere, with the sessions that were made with it."""
     app.access.revoke_token(token, caller)
-    return reply({"revoked": token})
+    return nothing()
