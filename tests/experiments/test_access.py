@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from wichtel.domain import Expectation, Float, IllegalTransition, InvalidInput, NotFound, NotPermitted, Objective, Space, StudySpec
-from wichtel.experiments import Access, Audit, Models, NewPrincipal, Principal, Principals, Role, Scope, Studies, Teams
+from wichtel.experiments import Access, Audit, Models, NewPrincipal, Principal, Principals, Role, Scope, Sessions, Studies, Teams
 from wichtel.experiments.audit import MOST_DENIED
 from wichtel.store import Artifacts, Database
 
@@ -144,6 +148,50 @@ def test_there_is_always_an_admin(access: Access, database: Database) -> None:
             change()
     principals.add(NewPrincipal(name="ben", role="admin"), admin)
     assert principals.change("admin", admin, role="editor").role == "editor"
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str) -> Iterator[Database]:
+    opened = Database.open(postgres_url, upgrade=True)
+    yield opened
+    opened.close()
+
+
+def at_once(database: Database, *calls: Callable[[], Any]) -> list[Future[Any]]:
+    """What came of `calls`, each of which was far into its transaction before the first could commit: all write to the audit log."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        with database.engine.connect() as keeper:
+            keeper.execute(sa.text("LOCK TABLE audit IN EXCLUSIVE MODE"))
+            made = []
+            for i, call in enumerate(calls, 1):
+                made.append(threads.submit(call))
+                deadline = time.monotonic() + 30
+                while keeper.execute(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one() < i:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+        return made
+
+
+def test_of_two_admins_who_disable_each_other_at_the_same_time_one_stays(on_postgres: Database) -> None:
+    access, principals = Access(on_postgres), Principals(on_postgres)
+    first = access.authenticate(str(access.initialise()))
+    second = access.authenticate(access.create_token(first, "second", role="admin", team="default"))
+    access.close()
+    made = at_once(on_postgres, lambda: principals.disable("second", first), lambda: principals.disable("admin", second))
+    assert made[0].exception() is None
+    with pytest.raises(IllegalTransition, match="no admin left"):
+        made[1].result()
+
+
+def test_who_logs_in_while_the_token_is_revoked_is_not_in(on_postgres: Database) -> None:
+    access, sessions = Access(on_postgres), Sessions(on_postgres, idle=timedelta(hours=1), lifetime=timedelta(days=1))
+    admin = access.authenticate(str(access.initialise()))
+    token = access.make_token(admin, "ana", role="editor", team="ads")
+    access.close()
+    cookie, revoked = at_once(on_postgres, lambda: sessions.log_in(token.token), lambda: access.revoke_token(token.id, admin))
+    assert revoked.exception() is None
+    assert sessions.find(cookie.result()) is None
+    sessions.close()
 
 
 def test_an_address_is_told_to_admins_and_to_whose_it_is(access: Access, database: Database) -> None:

@@ -227,6 +227,7 @@ def test_a_dead_database_and_a_full_disk_are_the_systems(tmp_path: Path) -> None
         ("worker.lost", SYSTEM, {"code": "worker_lost", "message": "its worker was lost in 4 attempts; the last time: it was silent."}),
         ("resources.too_large", USER, {"code": "user_error", "message": "it needs 8 GPUs, but all workers together have 2 cpus."}),
         ("run.canceled", USER, {"code": "user_error", "message": "run e-1/train was canceled."}),
+        ("workflow.canceled", SYSTEM, {"message": "its workflow was canceled"}),
         ("unknown", SYSTEM, {"code": "system_fault", "message": "RuntimeError: never seen"}),
         ("unknown", USER, {"code": "user_error", "message": "never seen"}),
         ("input.invalid", USER, InvalidInput("7 is not 8.").to_json()),

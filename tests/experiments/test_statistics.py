@@ -77,3 +77,18 @@ def test_a_span_and_a_team_narrow_all_of_it(usage):
     assert {row.users_percent for row in statuses} == {0.0}
     assert {row.queuing_seconds for row in times} == {None}
     assert protocols == ()
+
+
+def test_of_thousands_that_finished_in_one_moment_each_counts_once_exported_or_not(database, add, finished, tmp_path):
+    files = Files(tmp_path / "exports")
+    add(database)
+    with database.transaction() as tx:
+        tx.experiments.add_many([finished(f"e-{i:04}", quota_group="maps" if i % 2 else "ads") for i in range(4100)])
+    exports = Exports(database, files)
+    for _ in range(2):
+        frame = exports.frame(since=NOON, before=NOON + timedelta(seconds=1))
+        assert frame["id"].to_list() == [f"e-{i:04}" for i in range(4100)]
+        report = Statistics(exports, Usage(database)).report(team="maps", since=NOON)
+        assert report.totals.experiments == 2050
+        assert exports.frame(before=NOON).is_empty()
+        assert Exporter(database, files).run()["rows"] in (4100, 0)

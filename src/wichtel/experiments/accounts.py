@@ -175,6 +175,7 @@ class Principals:
         if email is not None:
             values["email"] = _check_email(email or None)
         with self._db.transaction() as tx:
+            _alone(tx)
             changed = tx.principals.change(name, **values)
             _check_admins(tx)
             tx.audit.add(principal.name, "change_principal", name, values, team=changed.team)
@@ -203,6 +204,7 @@ class Principals:
     def _switch(self, name: str, principal: Principal, *, on: bool) -> Account:
         principal.permit("manage_principals")
         with self._db.transaction() as tx:
+            _alone(tx)
             known = tx.principals.get(name)
             if (known.disabled is None) == on:
                 raise IllegalTransition(f"it is {'not disabled' if on else 'disabled already'}.", where=f"principal {name}")
@@ -266,6 +268,11 @@ def _check_email(email: str | None) -> str | None:
     if email is not None and not (_EMAIL.fullmatch(email) and email.isprintable()):
         raise InvalidInput(f"{email!r} is no e-mail address.", where="email")
     return email
+
+
+def _alone(tx: Transaction) -> None:
+    # Of two admins who put each other out at the same time, each would still see the other.
+    tx.exclusive("admins")
 
 
 def _check_admins(tx: Transaction) -> None:

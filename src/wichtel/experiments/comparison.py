@@ -72,7 +72,11 @@ class Comparisons:
         if len(ids) > MOST:
             raise InvalidInput(f"{len(ids)} experiments are too many to compare at once.", where="ids", hint=f"At most {MOST}.")
         if ids:
-            return [tx.experiments.get(identity) for identity in ids], False
+            found = tx.experiments.many(ids)
+            if len(found) < len(ids):
+                known = {e.id for e in found}
+                tx.experiments.get(next(identity for identity in ids if identity not in known))
+            return found, False
         page = tx.experiments.search(query, limit=MOST)
         if not page.items:
             raise InvalidInput("no experiment fits.", where="query", hint="Try it with `wichtel experiments list`.")

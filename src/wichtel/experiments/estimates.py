@@ -36,9 +36,10 @@ class Known:
 def known_of(tx: Transaction, experiments: Sequence[Experiment]) -> list[Known]:
     """All that is known of `experiments`, in their order."""
     estimates = estimates_of(tx, experiments)
-    targets = {target: tx.versions.get(target) for target in {e.target for e in experiments}}
+    candidates = {e.id: e.result.candidate for e in experiments if e.result is not None}
+    versions = tx.versions.many({*(e.target for e in experiments), *candidates.values()})
     return [
-        Known(e, targets[e.target], tx.versions.find(e.result.candidate) if e.result is not None else None, estimates.get(e.id, {}))
+        Known(e, versions.get(e.target) or tx.versions.get(e.target), versions.get(candidates.get(e.id, "")), estimates.get(e.id, {}))
         for e in experiments
     ]
 

@@ -49,13 +49,13 @@ class Exporter:
         """How much it would export."""
         with self._db.read() as tx:
             waiting = sum(export.rows for export in tx.exports.list() if export.written is None)
-            return {"rows": waiting + len(tx.exports.experiments(None))}
+            return {"rows": waiting + tx.exports.waiting()}
 
     def _write(self, number: int) -> None:
         import polars as pl
 
         with self._db.read() as tx:
-            frame = frame_of(records_of(tx, tx.exports.experiments(number)))
+            frame = pl.concat([frame_of([]), *(frame_of(records_of(tx, page)) for page in tx.exports.experiments(number))])
         files: dict[str, int] = {}
         for (day,), part in frame.group_by(pl.col("finished").dt.date(), maintain_order=True):
             content = parquet_of(part)

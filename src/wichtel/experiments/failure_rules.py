@@ -159,7 +159,14 @@ BUILT_IN: tuple[Rule, ...] = (
         category="run.canceled",
         status=_USER,
         hint="Register it again if that was not meant.",
-        message=r"^run .* was canceled|the search ended as CANCELED|its workflow was canceled",
+        message=r"^run .* was canceled|the search ended as CANCELED",
+    ),
+    Rule(
+        name="workflow-canceled",
+        category="workflow.canceled",
+        status=_SYSTEM,
+        hint="Whoever cancels an experiment ends it, too; this was something else. An admin looks into it; register it again.",
+        message=r"^its workflow was canceled",
     ),
     # The user's code failed, in a way that no rule above has a name for.
     Rule(

@@ -122,6 +122,8 @@ class Garbage:
             with self._db.read() as tx:
                 page, after = tx.garbage.ended_runs_with_files(now - timedelta(days=youngest), after)
                 over = [run for run, days in self._terms(tx, page) if run.ended < now - timedelta(days=days)]
+                in_use = self._in_use(tx) if over else set()
+                over = [run for run in over if run.id not in in_use]
                 trials: dict[str, list[int]] = {}
                 for run in over:
                     if run.owner.startswith("study/"):
@@ -137,10 +139,7 @@ class Garbage:
         studies = {run.owner.removeprefix("study/") for run in page if run.owner.startswith("study/")}
         states = tx.garbage.study_states(studies)
         best = {study: _best(tx, study) for study in studies if study in states and states[study].ended}
-        in_use = self._in_use(tx)
         for run in page:
-            if run.id in in_use:
-                continue
             if run.id.startswith("baseline/"):
                 yield run, self._keep.baselines
             elif run.owner.startswith("study/"):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import builtins
 from dataclasses import replace
 
-from wichtel.domain import Limit, LimitKind, NotFound, Pause, QuotaGroup, check_name, did_you_mean
-from wichtel.experiments.ending import enqueue_schedule
+from wichtel.domain import ALL, Limit, LimitKind, NotFound, Pause, QuotaGroup, check_name, did_you_mean
 from wichtel.experiments.principal import Principal
 from wichtel.store import Database, Transaction, codec
-from wichtel.workflows import WorkflowPort
 
 
 class Quotas:
@@ -17,13 +15,11 @@ class Quotas:
 
     Args:
         db: Where they live.
-        workflows: What carries out the scheduler.
         default_share: Most experiments IN_PROGRESS of a group that nobody set a share for.
     """
 
-    def __init__(self, db: Database, workflows: WorkflowPort, *, default_share: int) -> None:
+    def __init__(self, db: Database, *, default_share: int) -> None:
         self._db = db
-        self._workflows = workflows
         self._default_share = default_share
 
     # Groups
@@ -38,7 +34,7 @@ class Quotas:
         check_name(group.name, what="quota group")
         with self._db.transaction() as tx:
             tx.quota_groups.put(group)
-            self._changed(tx, principal, "put_quota_group", group.name, codec.to_plain(replace(group, paused=None)))
+            self._changed(tx, principal, "put_quota_group", group.name, codec.to_plain(replace(group, paused=None)), team=group.name)
             return tx.quota_groups.get(group.name)
 
     def list(self) -> builtins.list[QuotaGroup]:
@@ -67,7 +63,7 @@ class Quotas:
         with self._db.transaction() as tx:
             if not tx.quota_groups.delete(name):
                 raise NotFound(f"no share was set for {name!r}.", hint=did_you_mean(name, [g.name for g in tx.quota_groups.list()]))
-            self._changed(tx, principal, "delete_quota_group", name, {})
+            self._changed(tx, principal, "delete_quota_group", name, {}, team=name)
 
     def pause(self, name: str, reason: str, principal: Principal) -> QuotaGroup:
         """Have nothing of the group start from now on; what was started goes on.
@@ -80,7 +76,7 @@ class Quotas:
         with self._db.transaction() as tx:
             pause = Pause(by=principal.name, reason=reason, since=tx.now)
             tx.quota_groups.pause(name, pause, default_share=self._default_share)
-            tx.audit.add(principal.name, "pause_quota_group", name, {"reason": reason})
+            tx.audit.add(principal.name, "pause_quota_group", name, {"reason": reason}, team=name)
             tx.events.add("quota_group.paused", f"quota_group/{name}", {"by": principal.name, "reason": reason})
             return tx.quota_groups.get(name)
 
@@ -98,7 +94,7 @@ class Quotas:
             if group.paused is not None:
                 tx.quota_groups.pause(name, None, default_share=self._default_share)
                 tx.events.add("quota_group.resumed", f"quota_group/{name}", {"by": principal.name})
-                self._changed(tx, principal, "resume_quota_group", name, {})
+                self._changed(tx, principal, "resume_quota_group", name, {}, team=name)
             return replace(group, paused=None)
 
     # Limits
@@ -108,7 +104,7 @@ class Quotas:
         principal.permit("put_quota_group")
         with self._db.transaction() as tx:
             tx.limits.put(limit)
-            self._changed(tx, principal, "put_limit", f"{limit.kind}/{limit.name}", codec.to_plain(limit))
+            self._changed(tx, principal, "put_limit", f"{limit.kind}/{limit.name}", codec.to_plain(limit), team=limit.quota_group)
         return limit
 
     def limits(self) -> builtins.list[Limit]:
@@ -128,8 +124,8 @@ class Quotas:
                 where = "all groups" if quota_group == "*" else f"group {quota_group!r}"
                 names = [limit.name for limit in tx.limits.list() if limit.kind is kind]
                 raise NotFound(f"there is no limit of {kind} {name!r} in {where}.", hint=did_you_mean(name, names))
-            self._changed(tx, principal, "delete_limit", f"{kind}/{name}", {"quota_group": quota_group})
+            self._changed(tx, principal, "delete_limit", f"{kind}/{name}", {"quota_group": quota_group}, team=quota_group)
 
-    def _changed(self, tx: Transaction, principal: Principal, action: str, subject: str, detail: dict[str, object]) -> None:
-        tx.audit.add(principal.name, action, subject, detail)
-        enqueue_schedule(self._workflows, tx, f"{action}/{subject}/{tx.now.timestamp()}")
+    def _changed(self, tx: Transaction, principal: Principal, action: str, subject: str, detail: dict[str, object], *, team: str) -> None:
+        tx.audit.add(principal.name, action, subject, detail, team=None if team == ALL else team)
+        tx.events.add("quota_group.changed", f"quota_group/{subject}", {"action": action})

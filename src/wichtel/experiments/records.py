@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -185,8 +185,16 @@ class Exports:
         frame = self.frame(since=since, before=before, team=team)
         return parquet_of(frame) if format == "parquet" else frame.write_csv().encode()
 
-    def frame(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> pl.DataFrame:
+    def frame(
+        self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None, columns: Sequence[str] = ()
+    ) -> pl.DataFrame:
         """Every experiment that finished from `since` to before `before`, from the exported files and, for the rest, from the database.
+
+        Args:
+            since: Aware.
+            before: Aware.
+            team: Only those that took its share.
+            columns: These only; none for all.
 
         Raises:
             InvalidInput: a time without a zone.
@@ -198,37 +206,47 @@ class Exports:
                 raise InvalidInput(f"{given} needs a time zone.", where=name, hint=f"For example {given.isoformat()}Z.")
         with self._db.read() as tx:
             # In this order: what is exported in between is then found twice rather than never.
-            rest = tx.exports.experiments(None)
+            parts = [frame_of([]), *self._of_rows(tx, None, since, before, team)]
             listed = tx.exports.list()
             for export in listed:
                 if export.written is None:
-                    rest += tx.exports.experiments(export.number)
-            parts = [frame_of(records_of(tx, rest))]
+                    parts += self._of_rows(tx, export.number, since, before, team)
+        wanted = list(dict.fromkeys([*(columns or _schema()), "id", "finished", "team"]))
+        parts = [part.select(wanted) for part in parts]
         for export in listed:
             if export.written is not None:
-                parts += self._read(export, since, before)
-        frame = pl.concat(parts).unique("id", keep="first", maintain_order=True)
-        if since is not None:
-            frame = frame.filter(pl.col("finished") >= since)
-        if before is not None:
-            frame = frame.filter(pl.col("finished") < before)
-        if team is not None:
-            frame = frame.filter(pl.col("team") == team)
-        return frame.sort("finished", "id")
+                parts += [_between(part.select(wanted), since, before, team) for part in self._read(export, since, before)]
+        frame = pl.concat(parts).unique("id", keep="first", maintain_order=True).sort("finished", "id")
+        return frame.select(columns) if columns else frame
 
-    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> builtins.list[pl.DataFrame]:
+    def _of_rows(
+        self, tx: Transaction, number: int | None, since: datetime | None, before: datetime | None, team: str | None
+    ) -> builtins.list[pl.DataFrame]:
+        pages = tx.exports.experiments(number, since=since, before=before, team=team)
+        return [frame_of(records_of(tx, page)) for page in pages]
+
+    def _read(self, export: Export, since: datetime | None, before: datetime | None) -> Iterator[pl.DataFrame]:
         import polars as pl
 
-        found = []
         for day in export.files:
             # The whole day may be outside, by UTC, which names it.
             begin = datetime.combine(date.fromisoformat(day), time(), tzinfo=export.created.tzinfo)
             if (before is not None and begin >= before) or (since is not None and begin + timedelta(days=1) <= since):
                 continue
             try:
-                found.append(pl.read_parquet(io.BytesIO(self._files.get(file_name(export.number, day)))).select(*_schema()))
+                yield pl.read_parquet(io.BytesIO(self._files.get(file_name(export.number, day))))
             except NotFound:
                 # Somebody moved the files away, or they are another machine's; the database has it all as well.
                 with self._db.read() as tx:
-                    return [frame_of(records_of(tx, tx.exports.experiments(export.number)))]
-        return found
+                    yield from self._of_rows(tx, export.number, since, before, None)
+                return
+
+
+def _between(frame: pl.DataFrame, since: datetime | None, before: datetime | None, team: str | None) -> pl.DataFrame:
+    import polars as pl
+
+    if since is not None:
+        frame = frame.filter(pl.col("finished") >= since)
+    if before is not None:
+        frame = frame.filter(pl.col("finished") < before)
+    return frame if team is None else frame.filter(pl.col("team") == team)

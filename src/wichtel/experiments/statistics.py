@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _RESULTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
+#: Of the records; their configurations and results are much longer.
+_COLUMNS = ("id", "owner", "team", "protocol", "kind", "status", "created", "started", "began", "finished", "models_trained")
 _SECONDS_A_DAY = 86_400.0
 
 
@@ -123,7 +125,7 @@ class Statistics:
         Raises:
             InvalidInput: a time without a zone.
         """
-        frame = self._exports.frame(since=since, before=before, team=team)
+        frame = self._exports.frame(since=since, before=before, team=team, columns=_COLUMNS)
         return UsageReport(
             totals=totals_of(frame, since, before),
             requests=tuple(self._usage.requests(since, before)),

@@ -176,6 +176,11 @@ class Principals(Repository):
             self.tx.teams.ensure(team)
             self.tx.teams.put_member(team, name, role)
 
+    def disabled(self, names: Collection[str]) -> set[str]:
+        """Those of `names` who may not come in any more."""
+        query = sa.select(principals.c.name).where(principals.c.name.in_(list(names)), principals.c.disabled.is_not(None))
+        return set(self.connection.execute(query).scalars())
+
     def admins(self) -> int:
         """How many admins may come in."""
         query = sa.select(sa.func.count()).where(principals.c.role == "admin", principals.c.disabled.is_(None))

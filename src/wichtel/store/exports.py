@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +13,9 @@ from wichtel.domain import Experiment, ExperimentState
 from wichtel.store.experiments import _OWN_COLUMNS, _read
 from wichtel.store.repository import Repository, parts
 from wichtel.store.tables import experiments, exports, runs, trials
+
+#: Experiments that are read at once.
+_PAGE = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +67,46 @@ class Exports(Repository):
         """
         row = self.connection.execute(sa.select(exports).where(exports.c.number == number)).one_or_none()
         if row is None:
-            raise self.not_found("export", str(number), exports.c.number)
+            raise self.not_found("export", number, exports.c.number)
         return Export(**row._mapping)
 
     def list(self) -> builtins.list[Export]:
         """All, in the order of numbers."""
         return [Export(**row._mapping) for row in self.connection.execute(sa.select(exports).order_by(exports.c.number))]
 
-    def experiments(self, number: int | None) -> builtins.list[Experiment]:
-        """Those of an export, or the finished ones that are in none, in the order in which they finished."""
-        query = sa.select(*_OWN_COLUMNS).where(experiments.c.state == ExperimentState.FINISHED)
-        query = query.where(experiments.c.export.is_(None) if number is None else experiments.c.export == number)
-        return [_read(row) for row in self.connection.execute(query.order_by(experiments.c.finished, experiments.c.id))]
+    def waiting(self) -> int:
+        """How many finished experiments are in no export."""
+        query = sa.select(sa.func.count()).where(experiments.c.export.is_(None), experiments.c.state == ExperimentState.FINISHED)
+        return self.connection.execute(query).scalar_one()
+
+    def experiments(
+        self, number: int | None, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None
+    ) -> Iterator[builtins.list[Experiment]]:
+        """Those of an export, or the finished ones that are in none, in the order in which they finished, some at a time.
+
+        Args:
+            since: Not those that finished earlier.
+            before: Only those that finished earlier.
+            team: Only those that took its share.
+        """
+        c = experiments.c
+        query = sa.select(*_OWN_COLUMNS).where(c.state == ExperimentState.FINISHED)
+        query = query.where(c.export.is_(None) if number is None else c.export == number)
+        if since is not None:
+            query = query.where(c.finished >= since)
+        if before is not None:
+            query = query.where(c.finished < before)
+        if team is not None:
+            query = query.where(c.quota_group == team)
+        query = query.order_by(c.finished, c.id).limit(_PAGE)
+        page = [_read(row) for row in self.connection.execute(query)]
+        while page:
+            yield page
+            if len(page) < _PAGE:
+                return
+            last = page[-1]
+            after = sa.or_(c.finished > last.finished, sa.and_(c.finished == last.finished, c.id > last.id))
+            page = [_read(row) for row in self.connection.execute(query.where(after))]
 
     def models_trained(self, ended: Sequence[Experiment], entry: str) -> dict[str, int]:
         """Experiment → the trainings that began for it: its runs of `entry`, and the trials of its study that were not copied."""

@@ -41,7 +41,8 @@ class Outbox(Repository):
         """Tell of the end of each of `ended` on every channel that is to hear of it; return how many notifications that makes."""
         watching = self.tx.watchers.who(ended)
         people = {experiment.id: {experiment.owner, *watching.get(experiment.id, ())} for experiment in ended}
-        channels = self.tx.channels.of(set().union(*people.values()), {experiment.quota_group for experiment in ended})
+        everybody = set[str]().union(*people.values())
+        channels = self.tx.channels.of(everybody - self.tx.principals.disabled(everybody), {experiment.quota_group for experiment in ended})
         told = [
             (experiment, channel)
             for channel in channels

@@ -56,12 +56,12 @@ class Repository:
             return 0
         return prepared(statement, self.connection.dialect, tuple(rows[0])).execute(self.connection, rows)
 
-    def not_found(self, what: str, name: str, column: sa.Column[Any]) -> NotFound:
+    def not_found(self, what: str, name: str | int, column: sa.Column[Any]) -> NotFound:
         """The error for a `name` that is not in `column`, with near ones of those that stand beside where it would."""
         before = sa.select(column).where(column < name).order_by(column.desc()).limit(_NEIGHBOURS)
         after = sa.select(column).where(column > name).order_by(column).limit(_NEIGHBOURS)
         known = [*self.connection.execute(before).scalars(), *self.connection.execute(after).scalars()]
-        return NotFound(f"there is no {what} {name!r}.", hint=did_you_mean(name, map(str, known)))
+        return NotFound(f"there is no {what} {str(name)!r}.", hint=did_you_mean(str(name), map(str, known)))
 
 
 def _insert(dialect: str, table: sa.Table) -> Any:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from wichtel.store.access import PRINCIPAL_COLUMNS, Principal, gathered
 from wichtel.store.repository import Repository
-from wichtel.store.tables import memberships, principals, sessions
+from wichtel.store.tables import memberships, principals, sessions, tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ _BY_HASH = (
     sa.select(*PRINCIPAL_COLUMNS, *_OWN)
     .select_from(sessions.join(principals).outerjoin(memberships, memberships.c.principal == principals.c.name))
     .where(sessions.c.hash == sa.bindparam("hash"))
+    # One that began while its token was revoked is still there.
+    .where(sa.or_(sessions.c.token.is_(None), sa.exists().where(tokens.c.hash == sessions.c.token)))
 )
 
 
@@ -53,7 +55,7 @@ class Sessions(Repository):
         self.insert(sessions, row)
 
     def find(self, session_hash: str) -> Session | None:
-        """The session with that hash, also one that has expired; None if its principal is disabled."""
+        """The session with that hash, also one that has expired; None if its principal is disabled, or its token gone."""
         rows = self.connection.execute(_BY_HASH, {"hash": session_hash}).all()
         if not rows or rows[0].disabled is not None:
             return None
