@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain.doing import watch
@@ -17,9 +16,10 @@ if TYPE_CHECKING:
 
 def trace() -> Callable[[], None]:
     """Make spans from now on, if OpenTelemetry is installed; returns what ends it. Until an SDK is set up, spans cost next to nothing."""
-    if find_spec("opentelemetry") is None:
+    try:
+        return watch(_Spans())
+    except ModuleNotFoundError:
         return lambda: None
-    return watch(_Spans())
 
 
 class _Spans:

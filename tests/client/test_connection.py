@@ -25,6 +25,7 @@ from wichtel.domain import (
     Intent,
     InvalidInput,
     SystemFault,
+    Unavailable,
 )
 from wichtel.store import codec
 
@@ -84,7 +85,14 @@ def test_who_is_told_to_come_again_does(status: int, monkeypatch: pytest.MonkeyP
     with Client("http://service", "token", transport=httpx2.MockTransport(answer)) as client:
         assert client.models.list() == []
     assert len(seen) == 3
-    assert all(1.5 <= seconds <= 3 for seconds in slept)
+    assert all(seconds >= 3 for seconds in slept)
+
+
+def test_a_gateway_without_a_service_is_told_apart_from_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wichtel.client.connection._PATIENCE_SECONDS", 0.0)
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(502, text="<h1>Bad Gateway</h1>"))
+    with Client("http://service", "token", transport=transport) as client, pytest.raises(Unavailable, match="502"):
+        client.models.list()
 
 
 def test_a_registration_has_a_key_and_may_be_asked_for_again() -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,9 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from wichtel.app import App
+from wichtel.domain import Unavailable
 from wichtel.server import Background, listen
-from wichtel.server.oidc import roles_of
+from wichtel.server.oidc import Provider, roles_of
 from wichtel.settings import load_settings
 
 SECRET = "s3cret/with:odd characters"
@@ -245,6 +247,13 @@ def test_new_keys_of_the_provider_are_asked_for(idp: Idp, browser: httpx2.Client
     assert go(browser).status_code == 303
     idp.key = RSAKey.generate_key(2048, {"kid": "k-2", "use": "sig"})
     assert go(browser).status_code == 303
+
+
+def test_a_provider_that_is_away_is_no_fault_of_the_service() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        issuer = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(Unavailable, match="does not answer"):
+        Provider(issuer, "wichtel", None, "openid").begin("http://service/login/oidc/callback")
 
 
 def test_the_higher_of_two_roles_in_a_team_counts() -> None:

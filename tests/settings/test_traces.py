@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,15 @@ from wichtel.domain.doing import doing, done, note
 from wichtel.traces import trace
 
 _exporter = InMemorySpanExporter()
+
+
+def test_without_the_api_there_are_no_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other packages may have put something of theirs into its namespace.
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+    untrace = trace()
+    with doing("request", request_id="1"):
+        pass
+    untrace()
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ class Client:
         InvalidInput: the settings do not fit together.
 
     Every call raises `NoService` if nothing answers, `NotPermitted` if the token does not do, and the `wichtel.domain` error that the
-    service raised. Calls that may safely be repeated are, when the connection breaks.
+    service raised. Each call is repeated, for up to half a minute, when the connection breaks or the service asks to come again,
+    and is carried out once all the same.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, *, transport: httpx2.BaseTransport | None = None) -> None:

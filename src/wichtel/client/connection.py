@@ -76,7 +76,6 @@ class Connection:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         content: bytes | None = None,
-        again: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Call and return the answer of a success.
@@ -87,7 +86,6 @@ class Connection:
             query: Parameters; those that are None are left out.
             body: Sent as JSON.
             content: Sent as it is, in the place of `body`.
-            again: Whether to try again; what changes something is done once all the same.
             headers: Further ones, such as ``If-Match``.
 
         Raises:
@@ -99,9 +97,10 @@ class Connection:
             sent["Idempotency-Key"] = uuid.uuid4().hex
         sent |= headers or {}
         data = codec.encode(body) if body is not None else content
-        patience = time.monotonic() + (_PATIENCE_SECONDS if again else 0.0)
+        patience = time.monotonic() + _PATIENCE_SECONDS
         for attempt in count(1):
             pause = min(_PAUSE_SECONDS * 2**attempt, _MOST_SECONDS)
+            asked = 0.0
             try:
                 answer = self._http.request(method, path, params=_given(query), content=data, headers=sent)
             except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -116,11 +115,11 @@ class Connection:
                 self._answered = True
                 if answer.is_success:
                     return answer
-                pause = max(pause, _retry_after(answer))
-                if answer.status_code not in _COME_AGAIN or time.monotonic() + pause > patience:
+                asked = _retry_after(answer)
+                if answer.status_code not in _COME_AGAIN or time.monotonic() + asked + pause > patience:
                     raise problem(answer)
-            # Not all of those that were turned away come back at the same moment.
-            time.sleep(pause * random.uniform(0.5, 1.0) if attempt > 1 else pause / 2)
+            # No sooner than asked for, and not all of those that were turned away at the same moment.
+            time.sleep(asked + pause * (random.uniform(0.5, 1.0) if attempt > 1 else 0.5))
         raise AssertionError("the last attempt returns or raises")
 
     def get(self, kind: type[T], path: str, **query: Any) -> T:
@@ -149,7 +148,7 @@ class Connection:
         return list(self.get(Page[kind], path, **query).items)  # type: ignore[valid-type]
 
     @contextmanager
-    def stream(self, path: str, *, query: Mapping[str, Any], last: int | None) -> Iterator[httpx2.EventSource]:
+    def stream(self, path: str, *, query: Mapping[str, Any]) -> Iterator[httpx2.EventSource]:
         """Server-sent events.
 
         Raises:
@@ -157,7 +156,7 @@ class Connection:
             Unavailable: to be asked again later.
             WichtelError: what the service raised.
         """
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(last)} if last is not None else {})
+        headers = {"Accept": "text/event-stream"}
         try:
             with self._http.stream("GET", path, params=_given(query), headers=headers, timeout=_STREAM_TIMEOUT) as answer:
                 if not answer.is_success:
@@ -184,6 +183,8 @@ def problem(answer: httpx2.Response) -> WichtelError:
         report = msgspec.json.decode(answer.content, type=dict[str, Any])
     except msgspec.DecodeError:
         report = {}
+    if "code" not in report and answer.status_code in _COME_AGAIN:
+        return Unavailable(f"no service answers behind this address (status {answer.status_code}).", where=str(answer.url))
     if "code" not in report:
         return SystemFault(f"what answers there is no Wichtel service (status {answer.status_code}).", where=str(answer.url))
     return from_json(report)

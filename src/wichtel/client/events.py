@@ -57,7 +57,7 @@ class Events:
         found = False
         while True:
             try:
-                with self._connection.stream("/v1/events:stream", query={"subject": subject, "cursor": after}, last=None) as source:
+                with self._connection.stream("/v1/events:stream", query={"subject": subject, "cursor": after}) as source:
                     heard, found = time.monotonic(), True
                     for message in source:
                         event = codec.read(message.data, Event)

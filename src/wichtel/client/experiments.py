@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from wichtel.client.connection import Connection, NoService
 from wichtel.client.handover import get_patch, save_branch, save_folder
-from wichtel.domain import Comparison, Experiment, ExperimentState, ExperimentStatus, Registration
+from wichtel.domain import Comparison, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Registration, Unavailable
 from wichtel.store import codec
 
 if TYPE_CHECKING:
@@ -197,14 +197,20 @@ class Experiments:
         """
         return codec.read(self._connection.call("POST", f"/v1/experiments/{quote(identity)}:cancel").content, Experiment)
 
-    def finish(self, identity: str, status: ExperimentStatus, cause: str) -> Experiment:
+    def finish(self, identity: str, status: ExperimentStatus, cause: str, result: ExperimentResult | None = None) -> Experiment:
         """Set how it ended; needs the role admin.
+
+        Args:
+            identity: Its id.
+            status: How.
+            cause: Why, in words.
+            result: What came of it, if something did.
 
         Raises:
             NotFound: there is none.
             IllegalTransition: it has finished.
         """
-        body = {"status": status, "cause": cause}
+        body = {"status": status, "cause": cause, "result": result}
         return codec.read(self._connection.call("POST", f"/v1/experiments/{quote(identity)}:finish", body=body).content, Experiment)
 
     def watch(self, identities: Sequence[str]) -> Iterator[builtins.list[Experiment]]:
@@ -218,6 +224,7 @@ class Experiments:
         Raises:
             NotFound: there is no such experiment.
             NoService: the service is gone, and for two minutes.
+            Unavailable: it has asked for two minutes to come again.
         """
         known: dict[str, Experiment] = {}
         heard = time.monotonic()
@@ -228,7 +235,7 @@ class Experiments:
                     if identity not in known or known[identity].state is not ExperimentState.FINISHED:
                         known[identity] = self.get(identity)
                         heard = time.monotonic()
-            except NoService:
+            except (NoService, Unavailable):
                 if len(known) < len(set(identities)) or time.monotonic() - heard > _GONE:
                     raise
             found = [known[identity] for identity in identities]

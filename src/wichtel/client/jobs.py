@@ -41,8 +41,7 @@ class Jobs:
             NotFound: there is none of that name.
             SystemFault: it has not ended by then.
         """
-        # Asking twice is asking once.
-        answer = self._connection.call("POST", f"/v1/jobs/{quote(name)}:run", again=True)
+        answer = self._connection.call("POST", f"/v1/jobs/{quote(name)}:run")
         status = codec.read(answer.content, JobStatus)
         deadline = time.monotonic() + wait_seconds
         while wait_seconds and (status.requested or status.holder):
@@ -60,5 +59,5 @@ class Jobs:
             NotFound: there is none of that name.
             InvalidInput: it cannot say.
         """
-        answer = self._connection.call("POST", f"/v1/jobs/{quote(name)}:preview", again=True)
+        answer = self._connection.call("POST", f"/v1/jobs/{quote(name)}:preview")
         return codec.read(answer.content, dict[str, dict[str, Any]])["outcome"]

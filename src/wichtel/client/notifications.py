@@ -86,8 +86,7 @@ class Watches:
         Raises:
             NotFound: there is no such thing.
         """
-        # Asking twice is asking once.
-        answer = self._connection.call("POST", "/v1/watches", body={"kind": kind, "subject": subject}, again=True)
+        answer = self._connection.call("POST", "/v1/watches", body={"kind": kind, "subject": subject})
         return codec.read(answer.content, Watch)
 
     def remove(self, kind: SubjectKind | str, subject: str) -> None:
@@ -171,5 +170,5 @@ class Triage:
         from wichtel.store import Case
 
         body = {"state": state, "note": note}
-        answer = self._connection.call("POST", f"/v1/triage/{quote(case)}:resolve", body=body, again=True)
+        answer = self._connection.call("POST", f"/v1/triage/{quote(case)}:resolve", body=body)
         return codec.read(answer.content, Case)

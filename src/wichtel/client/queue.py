@@ -42,8 +42,7 @@ class QuotaGroups:
 
     def pause(self, name: str, reason: str = "") -> QuotaGroup:
         """Have nothing of a group start from now on; what was started goes on."""
-        # Pausing twice is pausing once.
-        answer = self._connection.call("POST", f"/v1/quota-groups/{quote(name)}:pause", body={"reason": reason}, again=True)
+        answer = self._connection.call("POST", f"/v1/quota-groups/{quote(name)}:pause", body={"reason": reason})
         return codec.read(answer.content, QuotaGroup)
 
     def resume(self, name: str) -> QuotaGroup:
@@ -52,7 +51,7 @@ class QuotaGroups:
         Raises:
             NotFound: nothing was set for it.
         """
-        return codec.read(self._connection.call("POST", f"/v1/quota-groups/{quote(name)}:resume", again=True).content, QuotaGroup)
+        return codec.read(self._connection.call("POST", f"/v1/quota-groups/{quote(name)}:resume").content, QuotaGroup)
 
 
 class Limits:

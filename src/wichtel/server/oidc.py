@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from wichtel.domain import NotFound, NotPermitted, SystemFault
+from wichtel.domain import NotFound, NotPermitted, SystemFault, Unavailable
 
 if TYPE_CHECKING:
     import httpx2
@@ -85,7 +85,8 @@ class Provider:
         """Where to send the browser, and the secret that it is to bring back as a cookie.
 
         Raises:
-            SystemFault: the provider does not answer.
+            Unavailable: the provider does not answer.
+            SystemFault: what it says cannot be used.
         """
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -109,7 +110,8 @@ class Provider:
 
         Raises:
             NotPermitted: the provider refused, or something does not fit together.
-            SystemFault: the provider does not answer.
+            Unavailable: the provider does not answer.
+            SystemFault: what it says cannot be used.
         """
         if not secret or not hmac.compare_digest(given.get("state", "").encode(), _part(secret, "state").encode()):
             raise NotPermitted("this login was not begun in this browser, or too long ago.", hint="Begin it again.")
@@ -139,7 +141,7 @@ class Provider:
         with self._http(auth) as http:
             answer = self._answered(lambda: http.post(document["token_endpoint"], data=form))
         if answer.status_code >= 500:
-            raise SystemFault(f"the identity provider failed with status {answer.status_code}.", where=self._issuer)
+            raise Unavailable(f"the identity provider failed with status {answer.status_code}.", where=self._issuer)
         token = _json(answer).get("id_token")
         if answer.status_code != 200 or not isinstance(token, str):
             raise NotPermitted("the identity provider does not vouch for this login.", hint="Begin it again.")
@@ -216,7 +218,7 @@ class Provider:
         try:
             answer: httpx2.Response = ask()
         except httpx2.HTTPError as error:
-            raise SystemFault(f"the identity provider does not answer ({type(error).__name__}).", where=self._issuer) from None
+            raise Unavailable(f"the identity provider does not answer ({type(error).__name__}).", where=self._issuer) from None
         return answer
 
 
