@@ -45,6 +45,8 @@ class Proxy:
         self._turns = itertools.count()
         self._server: asyncio.Server | None = None
         self._checks: list[asyncio.Task[None]] = []
+        #: asyncio itself holds on to a task that reads from a stream only weakly.
+        self._serving: set[asyncio.Task[None] | None] = set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; returns the port."""
@@ -80,6 +82,7 @@ class Proxy:
             await asyncio.sleep(CHECK_SECONDS)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
         try:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -90,6 +93,7 @@ class Proxy:
         except (OSError, asyncio.IncompleteReadError):
             pass  # one of the two went away
         finally:
+            self._serving.discard(asyncio.current_task())
             with contextlib.suppress(OSError):
                 writer.close()
 

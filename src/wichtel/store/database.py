@@ -129,7 +129,7 @@ class Database:
         with self.read() as tx:
             online = not self.is_sqlite and schema.revision(tx.connection) is not None
         if online:
-            with _translated(self.url):
+            with translated(self.url):
                 upgrade_online(self.engine)
         else:
             with self.transaction() as tx:
@@ -169,10 +169,10 @@ class Database:
         if outer is not None:
             if not self._joins:
                 raise RuntimeError("this thread has a transaction open already: pass it on instead of opening another")
-            with _translated(self.url), outer.part():
+            with translated(self.url), outer.part():
                 yield outer
             return
-        with self._lock(), _translated(self.url), self.engine.begin() as connection:
+        with self._lock(), translated(self.url), self.engine.begin() as connection:
             tx = Transaction(connection, self._clock)
             self._open.transaction = tx
             try:
@@ -215,7 +215,7 @@ class Database:
             # There is one connection only, and it is in use; or what it wrote is to be seen.
             yield outer
             return
-        with self._lock(when=self._in_memory), _translated(self.url), self._readers.connect() as connection:
+        with self._lock(when=self._in_memory), translated(self.url), self._readers.connect() as connection:
             yield Transaction(connection, self._clock)
 
     @contextmanager
@@ -228,7 +228,7 @@ class Database:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def translated(url: str) -> Iterator[None]:
     """Other rooms know nothing of SQLAlchemy: what it raises leaves this room as an error of ours."""
     try:
         yield

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain.errors import NotFound, SystemFault, did_you_mean
+from wichtel.store.database import translated
 from wichtel.store.system_engine import system_engine
 from wichtel.workflows.codec import JsonSerializer, check_input
 from wichtel.workflows.driver import WAIT_SUFFIX, Driver
@@ -181,7 +182,8 @@ class Workflows:
         DBOS(config=config)
         # There is no limit to how often it may be resumed: an experiment can outlive many restarts.
         DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)(graph)
-        DBOS.launch()
+        with translated(self._db.url):
+            DBOS.launch()
 
     def stop(self) -> None:
         """Cease. What was underway goes on when this or another process starts; bodies that are underway may end within 10 seconds."""
@@ -232,6 +234,15 @@ class Workflows:
             error=to_json(error) if state is WorkflowState.FAILED and error is not None else None,
             output=found[0].output if state is WorkflowState.SUCCEEDED else None,
         )
+
+    def states(self, ids: Sequence[str]) -> dict[str, WorkflowState]:
+        """See `WorkflowPort.states`."""
+        found: dict[str, WorkflowState] = {}
+        for begin in range(0, len(ids), _BATCH):
+            some = list(ids[begin : begin + _BATCH])
+            page = self._dbos.list_workflows(workflow_ids=some, load_input=False, load_output=False)
+            found |= {workflow.workflow_id: _STATES[workflow.status] for workflow in page}
+        return found
 
     def steps(self, id: str) -> list[StepStatus]:  # noqa: A002
         """See `WorkflowPort.steps`."""
@@ -317,9 +328,15 @@ class Workflows:
         _quiet()
         self._engine = system_engine(self._db)
         client = DBOSClient(system_database_engine=self._engine, serializer=_serializer(), application_name=_APPLICATION, lazy=True)
-        # Not public; the public DBOS.migrate would make an engine of its own, without our settings for SQLite.
-        client._sys_db.run_migrations()
-        client.register_queue(_QUEUE, polling_interval_sec=self._queue_seconds)
+        try:
+            with translated(self._db.url):
+                # Not public; the public DBOS.migrate would make an engine of its own, without our settings for SQLite.
+                client._sys_db.run_migrations()
+                client.register_queue(_QUEUE, polling_interval_sec=self._queue_seconds)
+        except BaseException:
+            client.destroy()
+            self._engine.dispose()
+            raise
         return client
 
     @property
