@@ -15,6 +15,7 @@ from wichtel.domain import (
     ExperimentState,
     ExperimentStatus,
     Float,
+    Measurement,
     Objective,
     Run,
     RunSpec,
@@ -258,10 +259,17 @@ def test_old_rows_go_in_their_time(database, tmp_path):
     with database.transaction() as tx:
         tx.audit.add("ana", "did", "something")
         tx.events.add("it.happened", "thing/1")
+        specs = [RunSpec(id=f"r-{i}", entry="m:f") for i in range(205)]
+        tx.runs.add_many(specs)
+        # The last goes on.
+        over = [Run(spec=spec, state=RunState.SUCCEEDED, attempt=1, created=tx.now, ended=tx.now) for spec in specs[:-1]]
+        tx.runs.update_many(over)
+        tx.measurements.add_many(Measurement(run=spec.id, attempt=1, step=1, metrics={"loss": 1.0}) for spec in specs)
     now = collector(database, artifacts, Retention(trial_models=1, candidates=1, baselines=1, events=0, measurements=0, audit=0, grace=1))
     outcome = now.run()
-    assert (outcome["events"], outcome["audit"]) == (1, 1)
+    assert (outcome["events"], outcome["audit"], outcome["measurements"]) == (1, 1, 204)
     with database.read() as tx:
+        assert len(tx.measurements.of_run("r-204")) == 1
         assert tx.audit.list() == []
 
 

@@ -118,8 +118,8 @@ def test_counts_that_are_written_twice_count_once(database: Database) -> None:
         tx.request_stats.put([count])
         tx.request_stats.put([count])
     with database.read() as tx:
-        assert tx.request_stats.list() == [count]
-        assert tx.request_stats.list(since=hour + timedelta(hours=1)) == tx.request_stats.list(before=hour) == []
+        assert list(tx.request_stats.each()) == [count]
+        assert [*tx.request_stats.each(since=hour + timedelta(hours=1)), *tx.request_stats.each(before=hour)] == []
     assert times.quantile(0.5) == pytest.approx(50, rel=0.1)
     assert times.quantile(0.99) == pytest.approx(99, rel=0.1)
     assert (times.quantile(1), times.mean_ms) == (100, 50.5)

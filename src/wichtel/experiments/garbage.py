@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Rows in one transaction: bounds for how long writers of SQLite wait.
 _BATCH = 5000
+#: Runs whose measurements, of which they have many, go in one transaction.
+_RUNS = 100
 #: Manifests that are read at once.
 _READERS = 8
 
@@ -196,20 +198,28 @@ class Garbage:
                 yield stored.digest, stored.bytes
 
     def _delete_rows(self, now: datetime) -> dict[str, int]:
-        counts = {"events": 0, "audit": 0, "measurements": 0, "jobs": 0}
-        for name, days in (("events", self._keep.events), ("audit", self._keep.audit), ("measurements", self._keep.measurements)):
-            # Measurements go by runs, which have many.
-            limit = _BATCH if name != "measurements" else _BATCH // 50
-            while True:
-                with self._db.transaction() as tx:
-                    delete = getattr(tx.garbage, f"delete_{name}")
-                    gone: int = delete(now - timedelta(days=days), limit)
-                counts[name] += gone
-                if not gone:
-                    break
+        events, audit, measurements = (now - timedelta(days=d) for d in (self._keep.events, self._keep.audit, self._keep.measurements))
+        counts = {
+            "events": self._until_none(lambda tx: tx.garbage.delete_events(events, _BATCH)),
+            "audit": self._until_none(lambda tx: tx.garbage.delete_audit(audit, _BATCH)),
+            "measurements": 0,
+        }
+        after: int | None = 0
+        while after is not None:
+            with self._db.transaction() as tx:
+                gone, after = tx.garbage.delete_measurements(measurements, _RUNS, after)
+            counts["measurements"] += gone
         with self._db.transaction() as tx:
-            counts["jobs"] = tx.garbage.delete_jobs(now - timedelta(days=30))
-        return counts
+            return counts | {"jobs": tx.garbage.delete_jobs(now - timedelta(days=30))}
+
+    def _until_none(self, delete: Callable[[Transaction], int]) -> int:
+        total = 0
+        while True:
+            with self._db.transaction() as tx:
+                gone = delete(tx)
+            if not gone:
+                return total
+            total += gone
 
 
 def _number(study: str, run: str) -> int:

@@ -103,31 +103,6 @@ class Principal:
         self._need(self.best, rule.role, to=rule.to)
         self.need_scope(rule.scope, to=rule.to)
 
-    def need(self, role: Role, *, to: str, team: str | None = None) -> None:
-        """Refuse unless the principal has at least `role`, with a token for everything. Where the table has a rule, `permit` is better.
-
-        Args:
-            team: In this one; None for any, or for the role admin.
-
-        Raises:
-            NotPermitted: it has not.
-        """
-        if team is not None:
-            self._need_in(role, team, to=to)
-        else:
-            self._need(self.role if role is Role.ADMIN else self.best, role, to=to)
-        self.need_scope(Scope.READ if role is Role.VIEWER else Scope.ADMIN, to=to)
-
-    def need_share(self, owner: str, team: str, *, to: str) -> None:
-        """Refuse unless the principal owns the thing, or edits for its team, with a token for experiments.
-
-        Raises:
-            NotPermitted: neither.
-        """
-        if self.name != owner or self.best < Role.EDITOR:
-            self._need_in(Role.EDITOR, team, to=to, owner=owner)
-        self.need_scope(Scope.EXPERIMENTS, to=to)
-
     def need_scope(self, scope: Scope, *, to: str = "do that") -> None:
         """Refuse unless its token may be used for `scope`.
 

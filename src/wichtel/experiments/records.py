@@ -11,7 +11,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from wichtel.domain import Experiment, InvalidInput, NotFound
-from wichtel.experiments.permissions import Role
 from wichtel.experiments.principal import Principal
 from wichtel.protocols import protocols
 from wichtel.protocols.submission import TRAIN
@@ -153,7 +152,7 @@ class Exports:
         Raises:
             NotPermitted: the principal may not read.
         """
-        principal.need(Role.VIEWER, to="read exports")
+        principal.permit("read")
         with self._db.read() as tx:
             return [export for export in tx.exports.list() if export.written is not None]
 
@@ -164,7 +163,7 @@ class Exports:
             NotFound: there is no such export, or it has no file of that day.
             NotPermitted: the principal may not read.
         """
-        principal.need(Role.VIEWER, to="read exports")
+        principal.permit("read")
         with self._db.read() as tx:
             export = tx.exports.get(number)
         if export.written is None or day not in export.files:
@@ -181,7 +180,7 @@ class Exports:
         format: Format = "parquet",  # noqa: A002
     ) -> bytes:
         """Every experiment that finished in a span of time, as one file."""
-        principal.need(Role.VIEWER, to="read exports")
+        principal.permit("read")
         frame = self.frame(since=since, before=before, team=team)
         return parquet_of(frame) if format == "parquet" else frame.write_csv().encode()
 

@@ -53,16 +53,15 @@ class Usage:
 
     def requests(self, since: datetime | None = None, before: datetime | None = None) -> list[CallUsage]:
         """Table I: the most frequent call first, of the hours that began in that time. What was asked just now may be missing."""
-        with self._db.read() as tx:
-            counts = tx.request_stats.list(since, before)
         times: dict[str, Histogram] = {}
         ends: dict[str, dict[int, int]] = {}
         callers: dict[str, set[str]] = {}
-        for c in counts:
-            times.setdefault(c.call, Histogram()).merge(c.count, c.sum_ms, c.max_ms, c.buckets)
-            of_call = ends.setdefault(c.call, {})
-            of_call[c.status_class] = of_call.get(c.status_class, 0) + c.count
-            callers.setdefault(c.call, set()).update(c.principals)
+        with self._db.read() as tx:
+            for c in tx.request_stats.each(since, before):
+                times.setdefault(c.call, Histogram()).merge(c.count, c.sum_ms, c.max_ms, c.buckets)
+                of_call = ends.setdefault(c.call, {})
+                of_call[c.status_class] = of_call.get(c.status_class, 0) + c.count
+                callers.setdefault(c.call, set()).update(c.principals)
         return [
             CallUsage(
                 call=call,

@@ -185,10 +185,16 @@ class Garbage(Repository):
         """Likewise of the audit log."""
         return self._delete(audit, audit.c.number, audit.c.created < before, limit)
 
-    def delete_measurements(self, before: datetime, limit: int) -> int:
-        """Delete the measurements of at most `limit` runs that ended before a time; return how many measurements."""
-        old = sa.select(runs.c.id).where(runs.c.ended < before, sa.exists().where(measurements.c.run == runs.c.id)).limit(limit)
-        return self.connection.execute(sa.delete(measurements).where(measurements.c.run.in_(old))).rowcount
+    def delete_measurements(self, before: datetime, limit: int, after: int = 0) -> tuple[int, int | None]:
+        """Delete those of the next `limit` runs that ended before a time; return how many, and the next `after`, or None at the end.
+
+        So all of them together pass over the runs once.
+        """
+        old = sa.select(runs.c.number, runs.c.id).where(runs.c.number > after, runs.c.ended < before)
+        old = old.where(sa.exists().where(measurements.c.run == runs.c.id)).order_by(runs.c.number).limit(limit)
+        rows = list(self.connection.execute(old))
+        gone = self.connection.execute(sa.delete(measurements).where(measurements.c.run.in_([row.id for row in rows]))).rowcount
+        return gone, (rows[-1].number if len(rows) == limit else None)
 
     def count_old(self, *, events_before: datetime, audit_before: datetime, measurements_before: datetime) -> dict[str, int]:
         """How many rows these would delete."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from wichtel.domain import Measurement
 from wichtel.store.page import Page, Stage, fetch
-from wichtel.store.repository import Repository, begins_with
+from wichtel.store.repository import Repository
 from wichtel.store.tables import measurements, runs
 
 
@@ -22,7 +22,8 @@ class Measurements(Repository):
 
     def of_run(self, run_id: str) -> list[Measurement]:
         """Its learning curve: in the order of steps, at each step what the latest attempt said."""
-        return self._read(sa.select(*_COLUMNS).where(measurements.c.run == run_id))
+        query = sa.select(*_COLUMNS).where(measurements.c.run == run_id)
+        return list(self._latest(query.order_by(measurements.c.step, measurements.c.attempt)))
 
     def page(self, run_id: str, *, limit: int = 1000, cursor: str | None = None) -> Page[Measurement]:
         """The same, page by page.
@@ -40,18 +41,10 @@ class Measurements(Repository):
         by_step = Stage(query, (measurements.c.step,))
         return fetch(self.connection, [by_step], lambda row: Measurement(**row._mapping), limit=limit, cursor=cursor)
 
-    def of_owner(self, prefix: str) -> list[Measurement]:
-        """The learning curves of all runs whose owner begins with `prefix`, in the order of runs, then of steps."""
-        query = sa.select(*_COLUMNS).join(runs, runs.c.id == measurements.c.run).where(begins_with(runs.c.owner, prefix))
-        return self._read(query)
-
     def curves(self, owner: str) -> Iterator[Measurement]:
         """The learning curves of all runs of just this owner, in the order in which these were submitted, then of steps."""
         query = sa.select(*_COLUMNS).join(runs, runs.c.id == measurements.c.run).where(runs.c.owner == owner)
         return self._latest(query.order_by(runs.c.number, measurements.c.step, measurements.c.attempt))
-
-    def _read(self, query: sa.Select[Any]) -> list[Measurement]:
-        return list(self._latest(query.order_by(measurements.c.run, measurements.c.step, measurements.c.attempt)))
 
     def _latest(self, ordered: sa.Select[Any]) -> Iterator[Measurement]:
         # A later attempt goes back to its checkpoint and repeats some steps: the last row of a step stays.
