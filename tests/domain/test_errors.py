@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wichtel.domain import SystemFault, UserError, WichtelError, did_you_mean, errors
+from wichtel.domain import ExperimentStatus, SystemFault, UserError, WichtelError, did_you_mean, errors
 
 
 def tree(kind: type[WichtelError]) -> list[type[WichtelError]]:
@@ -26,6 +26,10 @@ def test_errors_cross_process_boundaries_whole(kind: type[WichtelError], message
         assert (again.message, again.where, again.hint, str(again)) == (message, where, hint, str(error))
 
 
+def test_a_hint_shows_the_words_of_an_enum_and_not_the_enum() -> None:
+    assert did_you_mean("SATISFED", ExperimentStatus).startswith("Did you mean 'SATISFIED' or")
+
+
 def test_codes_are_distinct() -> None:
     codes = [kind.code for kind in KINDS]
     assert len(set(codes)) == len(codes)
@@ -38,6 +42,8 @@ def test_every_error_is_the_users_or_the_systems() -> None:
 def test_an_error_reads_where_what_and_what_to_do() -> None:
     assert str(UserError("it is late.", where="plan.py:3", hint="Hurry.")) == "plan.py:3: it is late. Hurry."
     assert str(UserError("it is late.")) == "it is late."
+    assert str(UserError("it is late:\n  now\n", hint="Hurry.")) == "it is late:\n  now\nHurry."
+    assert str(UserError("it is late:\n  now\n")) == "it is late:\n  now"
 
 
 def test_an_unknown_code_becomes_a_system_fault() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wichtel.domain import BUILT_IN_INTENTS, Constraint, Expectation, Intent, InvalidInput, applied_intents, choose_intent
+from wichtel.domain import BUILT_IN_INTENTS, Constraint, Expectation, Intent, NotFound, applied_intents, choose_intent
 
 AUC = Constraint(metric="auc", expectation=Expectation.LARGER)
 
@@ -55,7 +55,7 @@ def test_it_is_told_which_apply_and_why() -> None:
 def test_what_is_told_is_what_is_chosen_whatever_the_order(patterns: list[str], model: str) -> None:
     found = applied_intents(model, kept(*patterns))
     if not found:
-        with pytest.raises(InvalidInput):
+        with pytest.raises(NotFound):
             chosen(model, *patterns)
         return
     assert found[0].intent.models == chosen(model, *patterns) == chosen(model, *reversed(patterns))
@@ -64,7 +64,7 @@ def test_what_is_told_is_what_is_chosen_whatever_the_order(patterns: list[str], 
 
 def test_no_intent_applies() -> None:
     intents = {(i.name, i.models): i for i in kept("ads/*", name="speed")}
-    with pytest.raises(InvalidInput, match="It is for ads/\\*"):
+    with pytest.raises(NotFound, match="It is for ads/\\*"):
         choose_intent("speed", "feed/like", intents)
-    with pytest.raises(InvalidInput, match="Did you mean 'speed'"):
+    with pytest.raises(NotFound, match="Did you mean 'speed'"):
         choose_intent("sped", "ads/x", intents)

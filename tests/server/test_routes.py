@@ -49,6 +49,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("PUT", "/v1/intents", json=intent)["constraints"][0]["confidence"] == 0.95
     assert api("GET", "/v1/intents/anything", params={"model": "routes/one"})["models"] == "routes/*"
     assert "improve_quality" in [i["name"] for i in api("GET", "/v1/intents")["items"]]
+    assert "routes/*" in api("GET", "/v1/intents/anything", 404, params={"model": "others/one"})["hint"]
 
     protocols = [p["name"] for p in api("GET", "/v1/protocols")["items"]]
     assert "SetHyperparameters" in protocols
@@ -92,7 +93,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("POST", "/v1/models/routes/one:archive")["archived"]
     assert "routes/one" not in [m["name"] for m in api("GET", "/v1/models")["items"]]
     assert "routes/one" in [m["name"] for m in api("GET", "/v1/models", params={"archived": True})["items"]]
-    api("POST", "/v1/registrations", 409, json=request)
+    api("POST", "/v1/registrations", 409, json={**request, "idempotency_key": "archived"})
     assert api("POST", "/v1/models/routes/one:restore")["archived"] is None
 
     assert f"Wichtel-Experiment: {experiment}".encode() in api("GET", f"/v1/experiments/{experiment}/export")

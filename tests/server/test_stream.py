@@ -32,6 +32,16 @@ def test_it_tells_what_the_list_tells_and_goes_on_where_it_broke(api: Any, servi
     assert [json.loads(e.data) for e in rest] == listed[2:]
 
 
+def test_what_happens_to_others_is_passed_over(api: Any, service: Any) -> None:
+    with api.http.stream("GET", "/v1/events:stream?subject=test/mine") as answer:
+        stream = iter(httpx2.EventSource(answer))
+        for _ in range(3):
+            add(service, "test/others", 2)
+            add(service, "test/mine", 1)
+            event = next(stream)
+            assert json.loads(event.data)["subject"] == "test/mine"
+
+
 def test_it_tells_at_once_what_happens_later(api: Any, service: Any) -> None:
     with api.http.stream("GET", "/v1/events:stream?subject=test/later") as answer:
         add(service, "test/later", 1)

@@ -73,7 +73,7 @@ class Intents:
         """The one called `name` that applies to `model`.
 
         Raises:
-            InvalidInput: there is none.
+            NotFound: there is none.
         """
         return self._connection.get(Intent, f"/v1/intents/{quote(name, safe='')}", model=model)
 

@@ -51,8 +51,9 @@ class WichtelError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        advice = f" {self.hint}" if self.hint else ""
-        return f"{place}{self.message}{advice}"
+        # A message may end with a line of its own, such as what points at a place in a query.
+        head, line, _ = self.message.rpartition("\n") if self.message.endswith("\n") else (self.message, " ", "")
+        return f"{place}{head}{line}{self.hint}" if self.hint else f"{place}{head}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.where, self.hint), {"evidence": self.evidence}

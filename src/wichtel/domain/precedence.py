@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wichtel.domain.errors import InvalidInput, did_you_mean
+from wichtel.domain.errors import NotFound, did_you_mean
 from wichtel.domain.intent import BUILT_IN_INTENTS, Intent
 
 #: What stands for other characters in a pattern: ``*``, ``?``, ``[abc]``.
@@ -32,13 +32,13 @@ def choose_intent(name: str, model: str, intents: Mapping[tuple[str, str], Inten
         intents: By name and pattern.
 
     Raises:
-        InvalidInput: none applies.
+        NotFound: none applies.
     """
     fitting = _fitting(model, (i for (n, _), i in intents.items() if n == name))
     if not fitting:
         patterns = sorted(pattern for n, pattern in intents if n == name)
         hint = f"It is for {', '.join(patterns)}." if patterns else did_you_mean(name, {n for n, _ in intents})
-        raise InvalidInput(f"no intent {name!r} applies to model {model!r}.", hint=hint)
+        raise NotFound(f"no intent {name!r} applies to model {model!r}.", hint=hint)
     return fitting[0]
 
 

@@ -125,7 +125,7 @@ class Intents:
         """The one called `name` that applies to `model`.
 
         Raises:
-            InvalidInput: there is none.
+            NotFound: there is none.
         """
         return choose_intent(name, model, {(i.name, i.models): i for i in self.list()})
 

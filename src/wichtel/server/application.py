@@ -15,7 +15,7 @@ from wichtel.server.limits import Limits, admitted
 from wichtel.server.metrics import Metrics
 from wichtel.server.middleware import Gate, RequestIds
 from wichtel.server.observation import Observed
-from wichtel.server.routes import ROUTERS, health, sessions
+from wichtel.server.routes import ROUTERS, events, health, sessions
 from wichtel.server.selection import selected
 from wichtel.server.statistics import Requests
 
@@ -44,6 +44,7 @@ def create_app(app: App) -> FastAPI:
     api.state.services = app
     #: Whoever runs the server puts a function here that says when long answers are to end.
     api.state.stopping = lambda: False
+    api.state.newest_event = events.Newest(app)
     #: Counts them; whoever runs the server has it write them down.
     api.state.requests = requests = Requests()
     api.state.metrics = Metrics(app, requests)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -22,6 +24,32 @@ router = APIRouter(prefix="/events", tags=["events"], route_class=Route)
 #: How often an idle stream looks for news, in seconds.
 _POLL_SECONDS = 0.3
 _BATCH = 500
+
+
+class Newest:
+    """The id of the newest event, which is asked for once for all streams of this process, however many there are.
+
+    Args:
+        app: Whose events.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._asked = -math.inf
+        self._known = 0
+
+    async def get(self) -> int:
+        """As it was a moment ago, or is now."""
+        if time.monotonic() - self._asked >= _POLL_SECONDS / 2:
+            # At once, so that the others take what is known meanwhile.
+            self._asked = time.monotonic()
+            self._known = await to_thread.run_sync(self._ask)
+        return self._known
+
+    def _ask(self) -> int:
+        with self._app.db.read() as tx:
+            return tx.events.latest()
+
 
 Subject = Annotated[str | None, Query(description="Only events whose subject begins so, such as experiment/e-1.")]
 
@@ -47,14 +75,19 @@ async def stream(
 ) -> AsyncIterator[ServerSentEvent]:
     """Events as they happen, as server-sent events whose data are those of the list. It ends when the service stops."""
     after = cursor if last_event_id is None else last_event_id
-    stopping = request.app.state.stopping
+    stopping, newest = request.app.state.stopping, request.app.state.newest_event
     while not stopping():
-        found = await to_thread.run_sync(_since, app, after, _BATCH, subject)
-        for event in found:
-            after = event.id
-            yield ServerSentEvent(raw_data=codec.encode(event).decode(), event=event.kind, id=str(event.id))
-        if len(found) < _BATCH:
-            await anyio.sleep(_POLL_SECONDS)
+        latest = await newest.get()
+        if latest > after:
+            found = await to_thread.run_sync(_since, app, after, _BATCH, subject)
+            for event in found:
+                after = event.id
+                yield ServerSentEvent(raw_data=codec.encode(event).decode(), event=event.kind, id=str(event.id))
+            if len(found) == _BATCH:
+                continue
+            # Ids grow in the order of commits: what follows comes later, whatever its subject.
+            after = max(after, latest)
+        await anyio.sleep(_POLL_SECONDS)
 
 
 def _since(app: App, after: int, limit: int, subject: str | None) -> list[Event]:
