@@ -43,6 +43,8 @@ class PeriodicJob:
     at_seconds: float | None = None
     #: Processes with this role carry it out.
     role: str = "orchestrator"
+    #: Called when the process stops: has `run` begin nothing more, and end with what it has begun.
+    cease: Callable[[], None] = lambda: None
 
     def next_due(self, now: datetime) -> datetime:
         """When it is due next, if it began `now`.
@@ -107,6 +109,8 @@ class Jobs:
         self._stopped.set()
         if self._thread is None:
             return
+        for name in self._mine:
+            self._jobs[name].cease()
         self._thread.join()
         self._thread = None
         deadline = time.monotonic() + _STOP_SECONDS

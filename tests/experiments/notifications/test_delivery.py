@@ -33,7 +33,7 @@ from wichtel.domain import (
     SubjectKind,
 )
 from wichtel.domain.intent import BUILT_IN_INTENTS
-from wichtel.experiments import Principal, Role
+from wichtel.experiments import Jobs, PeriodicJob, Principal, Role
 from wichtel.experiments.notifications import Channels, Deliverer, NotAccepted, OutcomeUnknown
 from wichtel.experiments.notifications import deliverer as deliverer_module
 from wichtel.experiments.notifications.email import Email, MailServer
@@ -364,6 +364,45 @@ def test_what_a_holder_left_in_the_outbox_another_sends_and_nothing_is_sent_twic
     assert outcome == {"sent": 5}
     assert states(database)[SENT] == 8 - states(database)[NotificationState.SENDING]
     assert states(database)[NotificationState.SENDING] <= 1
+
+
+def test_a_process_that_stops_sends_what_it_has_in_its_hands_and_nothing_more(database: Database) -> None:
+    stopping = threading.Event()
+    memory = Memory()
+    keep = memory.send
+
+    def slow(message: Any, address: str, secret: str) -> None:
+        threading.Thread(target=jobs.stop).start()
+        assert stopping.wait(60)
+        keep(message, address, secret)
+
+    memory.send = slow  # type: ignore[method-assign]
+    add_channel(database, "c", "memory")
+    add_experiments(database, "r-1", "e-1", "e-2", "e-3")
+    finish(database, "e-1", "e-2", "e-3")
+    post = deliverer(database, memory)
+
+    def cease() -> None:
+        post.cease()
+        stopping.set()
+
+    jobs = Jobs(database, [PeriodicJob(name="notifications", every_seconds=3600.0, run=post.run, cease=cease)], "one", poll_seconds=0.02)
+    jobs.start()
+    with database.transaction() as tx:
+        tx.jobs.request("notifications")
+    deadline = time.monotonic() + 60
+    while True:
+        with database.read() as tx:
+            found = tx.jobs.get("notifications")
+        if found.ended:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert found.outcome == {"sent": 1}
+    assert states(database) == {SENT: 1, WAITING: 2}
+    assert len(memory.sent) == 1
+    memory.send = keep  # type: ignore[method-assign]
+    assert deliverer(database, memory).run() == {"sent": 2}
 
 
 def test_one_that_was_only_slow_does_not_speak_for_what_was_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

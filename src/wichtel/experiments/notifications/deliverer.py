@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from wichtel.domain import Notification, NotificationState
 from wichtel.experiments.notifications.message import Item, Message, message_id
 from wichtel.experiments.notifications.port import NotAccepted, Notifier, OutcomeUnknown
-from wichtel.store import Database
+from wichtel.store import Database, Transaction
 from wichtel.store.outbox import Parcel
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,11 @@ class Deliverer:
         self._db = db
         self._notifiers = notifiers
         self._wait = timedelta(seconds=digest_seconds)
+        self._ceased = threading.Event()
+
+    def cease(self) -> None:
+        """Begin to send nothing more: what this process has in its hands when it ends nobody knows to have arrived."""
+        self._ceased.set()
 
     def run(self) -> dict[str, Any]:
         """Send all that is to be sent now; return how many notifications came to which end."""
@@ -64,7 +71,7 @@ class Deliverer:
                 by_channel: dict[str, list[Parcel]] = {}
                 for parcel in parcels:
                     by_channel.setdefault(parcel.channel, []).append(parcel)
-                if not by_channel:
+                if not by_channel or self._ceased.is_set():
                     break
                 for channel, outcome, well in pool.map(self._deliver_all, by_channel, by_channel.values()):
                     counts.update(outcome)
@@ -76,6 +83,8 @@ class Deliverer:
         """Send to one channel, in order, until it fails: the rest waits for the next run, so that a receiver that hangs hinders nobody."""
         counts: Counter[str] = Counter()
         for parcel in parcels:
+            if self._ceased.is_set():
+                break
             outcome = self._deliver(parcel)
             counts.update(outcome)
             if outcome.keys() - {NotificationState.SENT, NotificationState.DROPPED}:
@@ -87,9 +96,11 @@ class Deliverer:
         with self._db.transaction() as tx:
             # From here on it counts as sent, unless something surely says otherwise.
             taken = tx.outbox.claim(parcel, claim)
-        if not taken:
-            return {}
-        state, error = self._send(taken)
+            if not taken:
+                return {}
+            # Read here: a database that is away a moment later must not cost a message that was never sent.
+            send = self._prepare(tx, taken)
+        state, error = send()
         with self._db.transaction() as tx:
             due = None
             if state is NotificationState.WAITING:
@@ -103,23 +114,21 @@ class Deliverer:
             log.warning("telling channel %s of %d events: %s: %s", parcel.channel, len(taken), state, error)
         return {state.value: len(taken)}
 
-    def _send(self, taken: list[Notification]) -> tuple[NotificationState, str]:
-        notifier = self._notifiers.get(taken[0].kind)
-        with self._db.read() as tx:
-            channel = tx.channels.find(taken[0].channel)
-            secret = tx.channels.secret(taken[0].channel)
-            found = [tx.experiments.find(n.experiment) for n in taken]
-            registration = taken[0].registration
-            unfinished = notifier is not None and notifier.digests and registration in tx.outbox.unfinished({registration})
+    def _prepare(self, tx: Transaction, taken: list[Notification]) -> Callable[[], tuple[NotificationState, str]]:
+        """What sends `taken`, or says why that cannot be done, and asks the database nothing more."""
+        first = taken[0]
+        notifier = self._notifiers.get(first.kind)
+        channel = tx.channels.find(first.channel)
         if channel is None:
-            return NotificationState.DROPPED, "its channel was deleted"
-        items = tuple(Item.of(experiment) for experiment in found if experiment is not None)
+            return lambda: (NotificationState.DROPPED, "its channel was deleted")
+        items = tuple(Item.of(experiment) for experiment in tx.experiments.many([n.experiment for n in taken]))
         if not items:
-            return NotificationState.DROPPED, "its experiment was deleted"
+            return lambda: (NotificationState.DROPPED, "its experiment was deleted")
         if notifier is None:
-            return NotificationState.WAITING, f"no notifier of kind {taken[0].kind!r} is installed"
+            return lambda: (NotificationState.WAITING, f"no notifier of kind {first.kind!r} is installed")
+        unfinished = notifier.digests and first.registration in tx.outbox.unfinished({first.registration})
         message = Message(id=message_id(channel.id, [n.event for n in taken]), items=items, more_to_come=unfinished)
-        return attempt(notifier, message, channel.address, secret)
+        return partial(attempt, notifier, message, channel.address, tx.channels.secret(channel.id))
 
 
 def attempt(notifier: Notifier, message: Message, address: str, secret: str) -> tuple[NotificationState, str]:
