@@ -123,7 +123,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
     folder = tmp_path_factory.mktemp("service")
     write_inputs(folder)
-    app = App(load_settings({"home": folder / "home", "workers": 1, "bootstrap_resamples": 100}))
+    app = App(load_settings({"home": folder / "home", "workers": 1, "bootstrap_resamples": 100, "requests_per_second": 0}))
     try:
         app.start()
         token = app.access.initialise()

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from wichtel.experiments.access import digest
+
 
 def bearer(api: Any, name: str, role: str, **more: Any) -> dict[str, str]:
     return {"Authorization": "Bearer " + api("POST", "/v1/tokens", 201, json={"name": name, "role": role, **more})["token"]}
@@ -31,9 +33,16 @@ def test_a_wrong_token_is_refused(anonymous: Any, header: str) -> None:
     assert answer.json()["code"] == "not_permitted"
 
 
-def test_an_expired_token_is_refused(api: Any, anonymous: Any) -> None:
-    headers = bearer(api, "late", "viewer", expires=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
-    assert anonymous.http.get("/v1/models", headers=headers).status_code == 401
+def test_an_expired_token_is_refused(api: Any, anonymous: Any, service: Any) -> None:
+    bearer(api, "late", "viewer")
+    with service.app.db.transaction() as tx:
+        tx.tokens.add("late", digest("wt_over"), expires=tx.now)
+        tx.tokens.add("late", digest("wt_good"), expires=tx.now + timedelta(days=1))
+    assert anonymous.http.get("/v1/models", headers={"Authorization": "Bearer wt_good"}).status_code == 200
+    assert anonymous.http.get("/v1/models", headers={"Authorization": "Bearer wt_over"}).status_code == 401
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    problem = api("POST", "/v1/tokens", 422, json={"name": "late", "expires": past})
+    assert (problem["where"], "is past" in problem["message"]) == ("expires", True)
 
 
 def test_a_viewer_sees_but_changes_nothing(api: Any, anonymous: Any, service: Any) -> None:

@@ -85,6 +85,7 @@ class Models:
         """Put a model away: lists leave it out, and nothing new is made of it; its history stays.
 
         Raises:
+            IllegalTransition: it is archived already.
             NotPermitted: you are neither its owner nor an approver of the owning team.
         """
         return codec.read(self._connection.call("POST", f"/v1/models/{quote(name)}:archive").content, Model)
@@ -93,6 +94,7 @@ class Models:
         """Take back that a model was archived.
 
         Raises:
+            IllegalTransition: it is not archived.
             NotPermitted: you are neither its owner nor an approver of the owning team.
         """
         return codec.read(self._connection.call("POST", f"/v1/models/{quote(name)}:restore").content, Model)

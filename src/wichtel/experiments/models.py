@@ -204,19 +204,19 @@ class Models:
     def archive(self, name: str, principal: Principal) -> Model:
         """Put a model away: lists leave it out, and nothing new is made of it. What was made of it stays, and goes on.
 
-        Doing it twice is doing it once.
-
         Raises:
             NotFound: there is no such model.
+            IllegalTransition: it is archived already.
             NotPermitted: the principal is neither its owner nor an approver of the owning team.
         """
         return self._set_archived(name, principal, archived=True)
 
     def restore(self, name: str, principal: Principal) -> Model:
-        """Take back that a model was archived; one that is not stays as it is.
+        """Take back that a model was archived.
 
         Raises:
             NotFound: there is no such model.
+            IllegalTransition: it is not archived.
             NotPermitted: the principal is neither its owner nor an approver of the owning team.
         """
         return self._set_archived(name, principal, archived=False)
@@ -227,9 +227,10 @@ class Models:
             tx.exclusive("models")
             model = tx.models.get(name)
             principal.permit("archive_model", team=model.team, owner=model.owner)
-            if (model.archived is not None) != archived:
-                tx.models.set_archived(name, tx.now if archived else None)
-                tx.audit.add(principal.name, "archive_model" if archived else "restore_model", name, {}, team=model.team)
+            if (model.archived is not None) == archived:
+                raise IllegalTransition(f"it is {'archived already' if archived else 'not archived'}.", where=f"model {name}")
+            tx.models.set_archived(name, tx.now if archived else None)
+            tx.audit.add(principal.name, "archive_model" if archived else "restore_model", name, {}, team=model.team)
             return tx.models.get(name)
 
 

@@ -62,12 +62,12 @@ class Experiments:
             return self._register(request, identity, principal)
         except AlreadyExists:
             # The same key, at the same time: the other was first.
-            return self.get_registration(identity)
+            return _same(self.get_registration(identity), request)
 
     def _register(self, request: RegisterModels, identity: str, principal: Principal) -> Registration:
         with self._db.transaction() as tx:
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
-                return known
+                return _same(known, request)
             teams = {model.team for model in tx.models.many(request.models).values()}
             for team in sorted(teams):
                 principal.permit("register_models", team=team)
@@ -225,3 +225,14 @@ class Experiments:
             team = tx.experiments.get(identity).quota_group
             tx.audit.add(principal.name, "finish_experiment", identity, {"status": status, "cause": cause}, team=team)
             return True
+
+
+def _same(known: Registration, request: RegisterModels) -> Registration:
+    """`known`, which was made with the key of `request`, if it is what that asks for."""
+    if (known.models, known.protocols) != (request.models, tuple(p.protocol for p in request.protocols)):
+        raise InvalidInput(
+            f"this key was used for another registration, {known.id}.",
+            where="idempotency_key",
+            hint="Make a new key for each registration.",
+        )
+    return known

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import builtins
 import secrets
+import threading
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +19,7 @@ from wichtel.domain import (
     NotificationState,
     OwnerKind,
     SubjectKind,
+    TooManyRequests,
     Watch,
     did_you_mean,
 )
@@ -29,6 +33,9 @@ from wichtel.store import Database, Page
 #: A principal or a team needs no more.
 MOST_CHANNELS = 50
 MOST_WATCHES = 1000
+#: Tests that somebody may send in a minute: an address need not be their own, and whoever has it did not ask for mail.
+MOST_TESTS = 10
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,9 @@ class Channels:
     def __init__(self, db: Database, notifiers: Mapping[str, Notifier]) -> None:
         self._db = db
         self._notifiers = notifiers
+        #: Principal → when they sent tests, by `time.monotonic`.
+        self._tests: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
 
     def add(
         self,
@@ -149,13 +159,23 @@ class Channels:
         Raises:
             NotFound: there is none, or none that `principal` may know of.
             NotPermitted: it is another's.
+            TooManyRequests: the principal sent many of them just now.
         """
         channel = self._get_to_change(identity, principal)
+        self._count_test(principal.name)
         with self._db.read() as tx:
             secret = tx.channels.secret(identity)
         message = Message(id=secrets.token_hex(16), items=(), test=True)
         state, error = attempt(self._notifier(channel.kind), message, channel.address, secret)
         return Tried(state=NotificationState.FAILED if state is NotificationState.WAITING else state, error=error)
+
+    def _count_test(self, name: str) -> None:
+        with self._lock:
+            sent = self._tests.setdefault(name, deque(maxlen=MOST_TESTS))
+            now = time.monotonic()
+            if len(sent) == MOST_TESTS and now - sent[0] < _MINUTE:
+                raise TooManyRequests(f"{name} sent {MOST_TESTS} tests within a minute.", hint="Wait a minute.")
+            sent.append(now)
 
     def watch(self, kind: SubjectKind, subject: str, principal: Principal) -> Watch:
         """Be told of an experiment, of a registration's, of a model's. Doing it twice is doing it once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from wichtel.domain import Experiment, Registration
 from wichtel.experiments import RegisterModels
 from wichtel.server.authentication import Caller, Services
+from wichtel.server.exchange import current
 from wichtel.server.idempotency import Route, harmless
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
@@ -22,6 +24,8 @@ Request = Annotated[RegisterModels, Depends(json_body(RegisterModels))]
 @router.post("", **returns(Registration, status=201, accepts=RegisterModels))
 def register(app: Services, caller: Caller, request: Request) -> Response:
     """Make an experiment for each model and protocol. `idempotency_key` means what the header Idempotency-Key does."""
+    # Either way the registration is known by its key as long as it exists, when the answer is long forgotten.
+    request = replace(request, idempotency_key=request.idempotency_key or current().idempotency_key)
     return reply(app.experiments.register_models(request, caller), 201)
 
 
