@@ -39,11 +39,11 @@ def list_(
     with here.client() as client:
         if model is not None:
             applied = client.intents.applied(model)
-            rows = ((a.intent.name, a.intent.models, a.intent.primary, a.why, a.instead_of) for a in applied)
+            rows = ((a.intent.name, a.intent.models, _primary(a.intent), a.why, a.instead_of) for a in applied)
             here.out.table(applied, ["name", "models", "primary", "why", "instead of"], rows)
             return
         found = client.intents.list()
-    here.out.table(found, ["name", "models", "primary", "help"], ((i.name, i.models, i.primary, i.help) for i in found))
+    here.out.table(found, ["name", "models", "primary", "help"], ((i.name, i.models, _primary(i), i.help) for i in found))
 
 
 @command(app, "show")
@@ -73,6 +73,12 @@ def delete(here: Here, name: str, models: Annotated[str, typer.Option(help="Its 
     with here.client() as client:
         client.intents.delete(name, models=models)
     here.out.fields({"deleted": name}, [("deleted", name)])
+
+
+def _primary(intent: Intent) -> str:
+    from wichtel.domain import PRIMARY
+
+    return "the model's" if intent.primary == PRIMARY else intent.primary
 
 
 def _show(here: Here, value: object, intents: list[Intent]) -> None:
