@@ -24,6 +24,9 @@ from wichtel.protocols import Protocol, get_protocol
 from wichtel.store import Transaction, codec
 from wichtel.training import default_replicates, metric_catalogue
 
+#: They are stored in one transaction, which others wait for.
+MOST_EXPERIMENTS = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolRequest:
@@ -52,6 +55,9 @@ class RegisterModels:
                 raise InvalidInput(f"a registration needs at least one {what}.")
         if len(set(self.models)) != len(self.models):
             raise InvalidInput("a model stands there twice.", where="models")
+        if (many := len(self.models) * len(self.protocols)) > MOST_EXPERIMENTS:
+            hint = f"Register at most {MOST_EXPERIMENTS:,} at once."
+            raise InvalidInput(f"{len(self.models):,} models × {len(self.protocols):,} protocols are {many:,} experiments.", hint=hint)
 
 
 #: Fields of `ExperimentConfig` that a user may set by `overrides`; parameters have a field of their own.
