@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import AsyncIterator
@@ -14,10 +15,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
 from wichtel.app import App
+from wichtel.domain import Unavailable
 from wichtel.server.authentication import Services
 from wichtel.server.idempotency import Route
 from wichtel.server.wire import page, reply, returns
 from wichtel.store import Event, Page, codec
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=Route)
 
@@ -77,9 +81,14 @@ async def stream(
     after = cursor if last_event_id is None else last_event_id
     stopping, newest = request.app.state.stopping, request.app.state.newest_event
     while not stopping():
-        latest = await newest.get()
+        try:
+            latest = await newest.get()
+            found = await to_thread.run_sync(_since, app, after, _BATCH, subject) if latest > after else []
+        except Unavailable as error:
+            # Half an answer is out. Its reader comes again, and is told then.
+            log.warning("a stream of events ends: %s", error)
+            return
         if latest > after:
-            found = await to_thread.run_sync(_since, app, after, _BATCH, subject)
             for event in found:
                 after = event.id
                 yield ServerSentEvent(raw_data=codec.encode(event).decode(), event=event.kind, id=str(event.id))
