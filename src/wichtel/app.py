@@ -39,6 +39,7 @@ from wichtel.experiments import (
     Quotas,
     Runs,
     Sessions,
+    Starter,
     Statistics,
     Studies,
     Teams,
@@ -84,7 +85,7 @@ class App:
         self.artifacts = Artifacts(settings.artifacts_url)
         # The embedded service comes back as itself, so that a restart takes up its own work at once.
         self.replica = "embedded" if embedded else f"{socket.gethostname()}-{os.getpid()}-{new_id('p')}"
-        self._listeners = Listeners(self.db, lease_seconds=settings.lease_seconds, default_share=settings.default_quota)
+        self._listeners = Listeners(self.db)
         services = Services(db=self.db, artifacts=self.artifacts, finish=self._finish, bootstrap_resamples=settings.bootstrap_resamples)
         self.workflows = Workflows(
             self.db,
@@ -98,6 +99,7 @@ class App:
             tell=self._tell,
         )
         self._listeners.bind(self.workflows)
+        self._starter = Starter(self.db, self.workflows, default_share=settings.default_quota)
         self.controller: Controller | None = None
         self._study_host: StudyHost | None = None
         self._roles: frozenset[str] = frozenset()
@@ -116,12 +118,11 @@ class App:
             self.db,
             self.artifacts,
             self.workflows,
-            expire_days=settings.expire_days,
             baseline_max_age_days=settings.baseline_max_age_days,
         )
         self.comparisons = Comparisons(self.db)
         self.handover = Handover(self.db, self.artifacts)
-        self.quotas = Quotas(self.db, self.workflows, default_share=settings.default_quota)
+        self.quotas = Quotas(self.db, default_share=settings.default_quota)
         self.waits = Waits(self.db, default_share=settings.default_quota)
         self.models = Models(self.db, self.artifacts)
         self.datasets = Datasets(self.db, self.artifacts)
@@ -143,7 +144,8 @@ class App:
         self.exports = Exports(self.db, files)
         self.statistics = Statistics(self.exports, self.usage)
         jobs: list[PeriodicJob] = [forget_requests(self.db), *housekeeping(settings, self.db, self.artifacts, self.workflows, files)]
-        jobs.append(PeriodicJob(name="notifications", every_seconds=settings.notify_seconds, run=deliverer.run))
+        notify = PeriodicJob(name="notifications", every_seconds=settings.notify_seconds, run=deliverer.run, cease=deliverer.cease)
+        jobs.append(notify)
         self.jobs = Jobs(self.db, jobs, self.replica)
 
     def start(self, roles: Collection[str] | None = None) -> Self:
@@ -178,6 +180,7 @@ class App:
             self._study_host.start()
         if "orchestrator" in roles:
             self.workflows.start(self._ordered_roles())
+            self._starter.start()
         self.jobs.start(roles)
         if "orchestrator" not in roles and not self.db.is_sqlite:
             # Whoever carries out workflows says so by itself; the embedded service is one process, of which nobody else need know.
@@ -208,6 +211,7 @@ class App:
 
     def _stop_orchestrator(self) -> None:
         self.jobs.stop()
+        self._starter.stop()
         # Also of one that only enqueues: it has connections.
         self.workflows.stop()
         if self._heartbeat is not None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 
-from wichtel.experiments import Cleaner, Exporter, FileSweeper, Garbage, PeriodicJob, Retention
+from wichtel.experiments import Cleaner, Deadlines, Exporter, FileSweeper, Garbage, PeriodicJob, Retention
 from wichtel.settings import Settings
 from wichtel.store import Artifacts, Database, Files
 from wichtel.workflows import WorkflowPort
 
 _DAY = 86_400.0
+_LOOK_SECONDS = 10.0
 
 
 def housekeeping(settings: Settings, db: Database, artifacts: Artifacts, workflows: WorkflowPort, exports: Files) -> list[PeriodicJob]:
-    """Cleaning, exports and garbage collection."""
+    """Deadlines, cleaning, exports and garbage collection."""
+    deadlines = Deadlines(db, workflows, lease_seconds=settings.lease_seconds, expire_days=settings.expire_days)
     cleaner = Cleaner(db, workflows, grace_seconds=settings.clean_grace_seconds, keep_days=settings.keep_workflows_days)
     exporter = Exporter(db, exports)
     garbage = Garbage(
@@ -37,6 +39,7 @@ def housekeeping(settings: Settings, db: Database, artifacts: Artifacts, workflo
         keep_checkpoints_days=settings.keep_checkpoints_days,
     )
     return [
+        PeriodicJob(name="deadlines", every_seconds=min(_LOOK_SECONDS, settings.lease_seconds), run=deadlines.run),
         PeriodicJob(name="clean-workflows", every_seconds=settings.clean_seconds, run=cleaner.run, preview=cleaner.preview),
         PeriodicJob(name="export", every_seconds=_DAY, at_seconds=_seconds(settings.export_at), run=exporter.run, preview=exporter.preview),
         PeriodicJob(

@@ -28,8 +28,10 @@ from wichtel.domain import (
     VerdictStatus,
 )
 from wichtel.experiments import Jobs, PeriodicJob
-from wichtel.experiments.ending import EXPIRE, end, enqueue_schedule
+from wichtel.experiments.deadlines import Deadlines
+from wichtel.experiments.ending import end
 from wichtel.experiments.listeners import Listeners
+from wichtel.experiments.starter import Starter
 from wichtel.protocols.template import FAILED
 from wichtel.store import Database, JobStatus
 from wichtel.workflows import Graph, InlineWorkflows, Step, StepContext
@@ -54,6 +56,8 @@ class World:
     db: Database
     clock: Clock
     workflows: InlineWorkflows
+    starter: Starter
+    deadlines: Deadlines
     #: Experiments whose workflow may go on; those not among them hang.
     free: set[str] = field(default_factory=set)
     broken: dict[str, Exception] = field(default_factory=dict)
@@ -79,12 +83,16 @@ class World:
                     created=self.clock.now() + timedelta(microseconds=i),
                 )
                 tx.experiments.add(experiment)
-                self.workflows.enqueue(tx, EXPIRE, f"{name}/expire", {"experiment": name}, delay_seconds=30 * 86_400)
-            enqueue_schedule(self.workflows, tx, f"added/{names}")
 
     def run(self, seconds: float = 0.0) -> None:
+        """What the threads of an orchestrator do by and by, after so many seconds."""
         self.clock.seconds += seconds
+        self.deadlines.run()
+        self.starter.look()
         self.workflows.run_pending()
+        # What ended or failed made room.
+        while self.starter.look():
+            self.workflows.run_pending()
 
     def get(self, name: str) -> Experiment:
         with self.db.read() as tx:
@@ -95,7 +103,7 @@ class World:
 def world() -> Iterator[World]:
     clock = Clock()
     db = Database.open("sqlite://", upgrade=True, clock=clock.now)
-    listeners = Listeners(db, lease_seconds=300, default_share=2)
+    listeners = Listeners(db)
     made: list[World] = []
 
     def begin(ctx: StepContext, inputs: dict[str, object]) -> str:
@@ -119,7 +127,8 @@ def world() -> Iterator[World]:
     graph = Graph("protocol/P", (Step("work", begin, poll=go_on, retries=0),), on_failure=FAILED)
     workflows = InlineWorkflows(graphs=[graph], handlers=listeners.handlers(), clock=lambda: clock.seconds)
     listeners.bind(workflows)
-    made.append(World(db, clock, workflows))
+    starter = Starter(db, workflows, default_share=2)
+    made.append(World(db, clock, workflows, starter, Deadlines(db, workflows, lease_seconds=300, expire_days=30)))
     workflows.start()
     yield made[0]
     db.close()

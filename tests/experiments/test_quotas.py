@@ -34,7 +34,7 @@ EDITOR = Principal(name="bob", team="ads", role=Role.EDITOR)
 
 @pytest.fixture
 def quotas(world) -> Quotas:
-    return Quotas(world.db, world.workflows, default_share=2)
+    return Quotas(world.db, default_share=2)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_paused_group_starts_nothing_says_by_whom_and_goes_on_when_resumed(wor
     assert in_progress(world, "e1", "e2") == ["e1", "e2"]
 
 
-def test_a_limit_of_starts_says_when_the_next_may_start_and_then_it_does_without_anybody_looking(world, quotas, waits) -> None:
+def test_a_limit_of_starts_says_when_the_next_may_start_and_then_it_does(world, quotas, waits) -> None:
     quotas.put(QuotaGroup(name="ads", max_in_progress=9), ADMIN)
     quotas.put_limit(Limit(kind=LimitKind.USER, name="ana", max_starts_per_hour=2), ADMIN)
     world.add("e1", "e2", "e3")

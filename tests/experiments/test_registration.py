@@ -8,11 +8,10 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
-from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, IllegalTransition, Model, NotPermitted
+from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, IllegalTransition, InvalidInput, Model, NotPermitted
 from wichtel.experiments import Experiments, Principal, ProtocolRequest, RegisterModels, Role
-from wichtel.experiments.ending import EXPIRE, SCHEDULE
 from wichtel.store import Artifacts, Database, Transaction
-from wichtel.workflows import Handler, InlineWorkflows
+from wichtel.workflows import InlineWorkflows
 
 ANA = Principal(name="ana", team="ads", role=Role.EDITOR)
 
@@ -35,12 +34,17 @@ def test_the_same_key_at_the_same_time_is_the_same_registration(db: Database, tm
 
     with db.transaction() as tx:
         tx.models.add(Model(name="m", owner="ana", team="ads", head="v", created=tx.now))
-    workflows = InlineWorkflows(graphs=[], handlers=[Handler(name, lambda ctx, data: None) for name in (EXPIRE, SCHEDULE)])
-    service = Together(db, Artifacts(str(tmp_path)), workflows)
+    service = Together(db, Artifacts(str(tmp_path)), InlineWorkflows(graphs=[], handlers=[]))
     request = RegisterModels(models=("m",), protocols=(ProtocolRequest(protocol="TrainModel"),), idempotency_key="k-1")
     with ThreadPoolExecutor(2) as threads:
         first, second = threads.map(lambda _: service.register_models(request, ANA), range(2))
     assert first == second
+
+
+def test_a_registration_has_an_end() -> None:
+    protocols = (ProtocolRequest(protocol="TrainModel"),) * 101
+    with pytest.raises(InvalidInput, match="100 models × 101 protocols are 10,100 experiments"):
+        RegisterModels(models=tuple(f"m{i}" for i in range(100)), protocols=protocols)
 
 
 def test_a_canceled_registration_ends_what_waits_and_what_runs_tells_whoever_is_to_hear_and_asks_no_more_of_many_than_of_few(

@@ -30,7 +30,7 @@ from wichtel.domain import (
     QuotaGroup,
     Registration,
 )
-from wichtel.experiments.scheduler import Shared, start_next
+from wichtel.experiments.scheduler import start_next
 from wichtel.store import Database
 
 INTENT = Intent(name="neutral", primary="auc", constraints=(Constraint(metric="auc", expectation=Expectation.LARGER, threshold=-0.01),))
@@ -364,28 +364,3 @@ def test_two_schedulers_at_once_exceed_no_share_and_no_limit_and_start_everythin
     assert most["ads"] == 1
     assert most["maps"] <= 3
     assert most["play"] <= 2
-
-
-def test_of_many_who_want_a_look_at_once_one_looks_for_all_that_came_before_it_began() -> None:
-    begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
-    looks: list[int] = []
-
-    def look() -> int:
-        begun.release()
-        assert go_on.acquire(timeout=30)
-        looks.append(len(looks))
-        return len(looks)
-
-    shared = Shared(look)
-    with ThreadPoolExecutor(6) as pool:
-        first = pool.submit(shared)
-        assert begun.acquire(timeout=30)
-        # These come while the first is under way, which may have missed what they want to be seen.
-        later = [pool.submit(shared) for _ in range(5)]
-        time.sleep(0.1)
-        go_on.release()
-        assert begun.acquire(timeout=30)
-        go_on.release()
-        assert first.result(30) == 1
-        assert {one.result(30) for one in later} == {2}
-    assert looks == [0, 1]

@@ -1,7 +1,8 @@
 """Registrations, their scheduling and endings, and the catalogue they refer to: models, datasets, intents.
 
 Owns: the calls of the API as plain functions, the scheduler, the listeners, who may do what. May import: protocols and everything below.
-Start with `service.py`, then `listeners.py`. To add a durable job, copy `Listeners.expire`.
+Start with `service.py`, then `starter.py`. To add something that is done again and again, copy `deadlines.py` and name it in
+`wichtel.housekeeping`.
 """
 
 from wichtel.experiments.access import Access, NewToken
@@ -10,6 +11,7 @@ from wichtel.experiments.audit import Audit
 from wichtel.experiments.catalogue import Datasets, Intents, Protocols
 from wichtel.experiments.cleaner import Cleaner, FileSweeper
 from wichtel.experiments.comparison import Comparisons
+from wichtel.experiments.deadlines import Deadlines
 from wichtel.experiments.exporter import Exporter
 from wichtel.experiments.garbage import Garbage, Retention
 from wichtel.experiments.handover import Handover
@@ -24,6 +26,7 @@ from wichtel.experiments.registration import ProtocolRequest, RegisterModels
 from wichtel.experiments.rerun import On, Rerun, Seed
 from wichtel.experiments.service import Experiments
 from wichtel.experiments.sessions import Sessions, Visit
+from wichtel.experiments.starter import Starter
 from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, TimeUsage, Totals, UsageReport
 from wichtel.experiments.usage import CallUsage, Usage
 from wichtel.experiments.waiting import Waits
@@ -37,6 +40,7 @@ __all__ = [
     "Cleaner",
     "Comparisons",
     "Datasets",
+    "Deadlines",
     "Experiments",
     "Exporter",
     "Exports",
@@ -66,6 +70,7 @@ __all__ = [
     "Scope",
     "Seed",
     "Sessions",
+    "Starter",
     "Statistics",
     "StatusUsage",
     "Studies",

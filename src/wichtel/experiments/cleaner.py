@@ -22,7 +22,6 @@ from wichtel.store.garbage import Standing
 from wichtel.workflows import WorkflowPort
 
 _RUN = re.compile(r"(.+)/run/(\d+)")
-_TIMER = re.compile(r"(.+?)/(?:lease/(\d+)/\d+|expire)")
 _OWNER = re.compile(r"experiment/(.+)/run/(\d+)")
 #: Runs that experiments share, whoever submitted them.
 _SHARED = ("baseline/", "analysis/")
@@ -33,8 +32,6 @@ _DAY = 86_400.0
 class _Found:
     orphans: list[str] = field(default_factory=list)
     zombies: list[str] = field(default_factory=list)
-    #: Leases and expiries that nobody waits for.
-    timers: list[str] = field(default_factory=list)
     studies: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
 
@@ -60,7 +57,7 @@ class Cleaner:
         with self._db.read() as tx:
             now = tx.now
         found = self._find(now)
-        self._workflows.cancel_many([*found.orphans, *found.zombies, *found.timers])
+        self._workflows.cancel_many([*found.orphans, *found.zombies])
         for study in found.studies:
             # It may end by itself at this moment.
             with suppress(IllegalTransition), self._db.transaction() as tx:
@@ -89,15 +86,11 @@ class Cleaner:
 
     def _find_workflows(self, tx: Transaction, underway: Sequence[str], before: datetime, found: _Found) -> None:
         runs = {workflow: match for workflow in underway if (match := _RUN.fullmatch(workflow))}
-        timers = {workflow: match for workflow in underway if (match := _TIMER.fullmatch(workflow))}
-        known = tx.garbage.standings({match[1] for match in (*runs.values(), *timers.values())})
+        known = tx.garbage.standings({match[1] for match in runs.values()})
         for workflow, match in runs.items():
             verdict = _verdict(known.get(match[1]), int(match[2]), before)
             if verdict:
                 (found.zombies if verdict == "zombie" else found.orphans).append(workflow)
-        for workflow, match in timers.items():
-            if _verdict(known.get(match[1]), int(match[2]) if match[2] else None, before):
-                found.timers.append(workflow)
 
     def _find_work(self, tx: Transaction, before: datetime, found: _Found) -> None:
         studies = {study: made for study, made in tx.garbage.open_studies() if study.endswith("/study")}
@@ -118,7 +111,7 @@ class Cleaner:
                 found.runs.append(run)
 
     def _needed(self, workflows: Sequence[str]) -> set[str]:
-        """Those whose experiment goes on: its listeners still ask about them."""
+        """Those whose experiment goes on: `Deadlines` still asks about them."""
         owners = {workflow: match[1] for workflow in workflows if (match := _RUN.fullmatch(workflow))}
         with self._db.read() as tx:
             known = tx.garbage.standings(set(owners.values()))
@@ -136,7 +129,7 @@ def _verdict(experiment: Standing | None, generation: int | None, before: dateti
 
 
 def _counts(found: _Found) -> dict[str, Any]:
-    return {name: len(getattr(found, name)) for name in ("orphans", "zombies", "timers", "studies", "runs")}
+    return {name: len(getattr(found, name)) for name in ("orphans", "zombies", "studies", "runs")}
 
 
 class FileSweeper:

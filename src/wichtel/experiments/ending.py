@@ -1,4 +1,4 @@
-"""How an experiment ends, and what that causes; the names of the durable jobs."""
+"""How an experiment ends, and what that causes. The scheduler sees the event."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ from wichtel.experiments import failures
 from wichtel.store import Transaction
 from wichtel.workflows import WorkflowPort
 
-SCHEDULE = "schedule"
-LEASE = "lease"
-EXPIRE = "expire"
 CLEAN_UP = "clean-up"
-
-
-def enqueue_schedule(workflows: WorkflowPort, tx: Transaction, because: str) -> None:
-    """Have the scheduler run after `tx`; `because` names the cause, once."""
-    workflows.enqueue(tx, SCHEDULE, f"schedule/{because}", {})
 
 
 def end(
@@ -30,33 +22,26 @@ def end(
     *,
     failure: Failure | None = None,
 ) -> bool:
-    """End an experiment, in `tx`, if it has not ended; then its place is given to the next, and what it left is cleaned up."""
+    """End an experiment, in `tx`, if it has not ended; then what it left is cleaned up."""
     if not tx.experiments.finish(identity, status, cause, result, failure=failure):
         return False
     if failure is not None:
         failures.note(tx, failure, identity)
-    _follow(workflows, tx, [tx.experiments.get(identity)], f"finished/{identity}")
+    _follow(workflows, tx, [tx.experiments.get(identity)])
     return True
 
 
-def end_many(
-    workflows: WorkflowPort, tx: Transaction, identities: Collection[str], status: ExperimentStatus, cause: str, *, because: str
-) -> list[str]:
-    """End all of them that have not ended, in `tx`, as `end` does one, in a few statements; return which those were.
-
-    Args:
-        because: Names the occasion, once.
-    """
+def end_many(workflows: WorkflowPort, tx: Transaction, identities: Collection[str], status: ExperimentStatus, cause: str) -> list[str]:
+    """End all of them that have not ended, in `tx`, as `end` does one, in a few statements; return which those were."""
     ended = tx.experiments.finish_many(identities, status, cause)
     if ended:
-        _follow(workflows, tx, ended, because)
+        _follow(workflows, tx, ended)
     return [experiment.id for experiment in ended]
 
 
-def _follow(workflows: WorkflowPort, tx: Transaction, ended: Sequence[Experiment], because: str) -> None:
+def _follow(workflows: WorkflowPort, tx: Transaction, ended: Sequence[Experiment]) -> None:
     tx.outbox.add(ended)
     for experiment in ended:
         # One that was never started has left nothing.
         if experiment.generation and experiment.status not in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED):
             workflows.enqueue(tx, CLEAN_UP, f"{experiment.id}/clean-up", {"experiment": experiment.id})
-    enqueue_schedule(workflows, tx, because)

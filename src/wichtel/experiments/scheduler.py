@@ -8,19 +8,15 @@ priorities does so because the group's own members say so, and a priority that g
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
-from typing import Generic, TypeVar
 
 from wichtel.domain import ALL, Limit, LimitKind, QuotaGroup
 from wichtel.store import Transaction
 from wichtel.store.queue import Place
-
-T = TypeVar("T")
 
 #: In one transaction, so that the first need not wait for the last of hundreds.
 MOST_AT_ONCE = 50
@@ -159,10 +155,11 @@ class Outcome:
 
 def start_next(tx: Transaction, random: Random, *, default_share: int, most: int = MOST_AT_ONCE) -> Outcome:
     """Move experiments from ENQUEUED to IN_PROGRESS, in `tx`: up to `most`, or until no group has work that may start."""
-    tx.quota_groups.lock_all()
-    waiting = tx.queue.groups()
-    if not waiting:
+    if not tx.queue.groups():
         return Outcome()
+    tx.quota_groups.lock_all()
+    # Again: another scheduler may have been here while this one waited.
+    waiting = tx.queue.groups()
     ledger = Ledger.read(tx, default_share=default_share)
     lines = [_Line(tx, name, ledger) for name in waiting if ledger.room(name)]
     held = list(lines)
@@ -220,26 +217,3 @@ class _Line:
             if limit.next is not None:
                 self.next = limit.next if self.next is None else min(self.next, limit.next)
         return not reached
-
-
-class Shared(Generic[T]):
-    """Of many threads that want something done at once, one does it for all that came before it began."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._turn = threading.Lock()
-        self._begun = 0
-        #: The number of the last that came to its end, and what came of it.
-        self._done: tuple[int, T] | None = None
-
-    def __call__(self) -> T:
-        """What came of a time that it was done that began after this call did."""
-        mine = self._begun + 1
-        with self._turn:
-            if self._done is not None and self._done[0] >= mine:
-                return self._done[1]
-            self._begun += 1
-            number = self._begun
-            outcome = self._work()
-            self._done = (number, outcome)
-            return outcome

@@ -10,12 +10,13 @@ from wichtel.domain import (
     ExperimentResult,
     ExperimentStatus,
     IllegalTransition,
+    InvalidInput,
     Query,
     Registration,
     Sort,
 )
 from wichtel.experiments.access import Principal
-from wichtel.experiments.ending import CLEAN_UP, EXPIRE, end, end_many, enqueue_schedule
+from wichtel.experiments.ending import CLEAN_UP, end, end_many
 from wichtel.experiments.ids import new_id
 from wichtel.experiments.registration import RegisterModels, expand, registration_id
 from wichtel.experiments.rerun import Rerun, once_more
@@ -30,17 +31,13 @@ class Experiments:
         db: Where they live.
         artifacts: Where diffs live.
         workflows: What carries them out.
-        expire_days: After this an unfinished experiment ends as DEADLINE_EXCEEDED.
         baseline_max_age_days: A baseline that was trained longer ago is trained again.
     """
 
-    def __init__(
-        self, db: Database, artifacts: Artifacts, workflows: WorkflowPort, *, expire_days: float = 30.0, baseline_max_age_days: float = 30.0
-    ) -> None:
+    def __init__(self, db: Database, artifacts: Artifacts, workflows: WorkflowPort, *, baseline_max_age_days: float = 30.0) -> None:
         self._db = db
         self._artifacts = artifacts
         self._workflows = workflows
-        self._expire_days = expire_days
         self._baseline_max_age_days = baseline_max_age_days
 
     def preview(self, request: RegisterModels, principal: Principal) -> list[Experiment]:
@@ -88,10 +85,6 @@ class Experiments:
     def _store(self, tx: Transaction, registration: Registration, experiments: Sequence[Experiment]) -> None:
         tx.registrations.add(registration)
         tx.experiments.add_many(experiments)
-        # One for all of them, so that five hundred do not take as many jobs.
-        expire = {"registration": registration.id}
-        self._workflows.enqueue(tx, EXPIRE, f"{registration.id}/deadline", expire, delay_seconds=self._expire_days * 86_400)
-        enqueue_schedule(self._workflows, tx, f"registered/{registration.id}")
 
     def rerun(self, identity: str, how: Rerun, principal: Principal) -> Experiment:
         """Register an experiment again with the same configuration, as a registration of its own.
@@ -153,8 +146,7 @@ class Experiments:
             if not tx.registrations.cancel(identity):
                 raise IllegalTransition("it is canceled already.", where=f"registration {identity}")
             cause = f"Its registration was canceled by {principal.name}."
-            because = f"canceled/{identity}"
-            ended = end_many(self._workflows, tx, registration.experiments, ExperimentStatus.CANCELED, cause, because=because)
+            ended = end_many(self._workflows, tx, registration.experiments, ExperimentStatus.CANCELED, cause)
             if not ended:
                 raise IllegalTransition("all its experiments have finished.", where=f"registration {identity}")
             detail = {"experiments": len(ended), "teams": teams}

@@ -8,6 +8,7 @@ the end of the transaction, when all other locks are held, so that it is held br
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,14 @@ class Events(Repository):
     def latest(self) -> int:
         """The id of the newest event; 0 if there is none."""
         return self.connection.execute(sa.select(sa.func.max(events.c.number))).scalar_one() or 0
+
+    def news(self, event_id: int, kinds: Sequence[str]) -> tuple[int, bool]:
+        """The id of the newest event, `event_id` if none came after it; and whether one of these `kinds` did."""
+        latest = self.latest()
+        if latest <= event_id:
+            return event_id, False
+        query = sa.select(sa.literal(1)).where(events.c.number > event_id, events.c.number <= latest, events.c.kind.in_(kinds)).limit(1)
+        return latest, self.connection.execute(query).first() is not None
 
     def mark(self) -> int:
         """A place to `rewind` to."""

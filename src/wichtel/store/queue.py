@@ -75,6 +75,16 @@ class Queue(Repository):
         query = sa.select(_C.started, _C.quota_group, _C.owner, _C.protocol).where(_C.started > since).order_by(_C.started)
         return [(row[0], row[1], row[2], row[3]) for row in self.connection.execute(query)]
 
+    def started_before(self, before: datetime) -> builtins.list[tuple[str, int, bool]]:
+        """IN_PROGRESS experiments that were started before: id, generation, whether a workflow has taken it up."""
+        query = sa.select(_C.id, _C.generation, _C.workflow != "").where(_C.state == _IN_PROGRESS, _C.started < before).order_by(_C.id)
+        return [(row[0], row[1], bool(row[2])) for row in self.connection.execute(query)]
+
+    def unfinished_before(self, before: datetime, limit: int) -> builtins.list[str]:
+        """The first `limit` of those that were registered before and have not finished; nobody else moves them meanwhile."""
+        query = sa.select(_C.id).where(_C.state.in_([_ENQUEUED, _IN_PROGRESS]), _C.created < before).order_by(_C.id).limit(limit)
+        return list(self.connection.execute(query.with_for_update()).scalars())
+
     def next_of(
         self, group: str, limit: int, *, not_owners: Collection[str] = (), not_protocols: Collection[str] = ()
     ) -> builtins.list[Place]:

@@ -177,6 +177,10 @@ class InlineWorkflows:
         output = job.graph.result(job.outputs(job.steps)) if job.state is WorkflowState.SUCCEEDED else None
         return WorkflowStatus(id=id, name=job.graph.name, state=job.state, error=job.error, output=output)
 
+    def states(self, ids: Sequence[str]) -> dict[str, WorkflowState]:
+        """See `WorkflowPort.states`."""
+        return {one: self._jobs[one].state for one in ids if one in self._jobs}
+
     def steps(self, id: str) -> list[StepStatus]:  # noqa: A002
         """See `WorkflowPort.steps`."""
         job = self._jobs.get(id)

@@ -84,6 +84,9 @@ class WorkflowPort(Protocol):
     def status(self, id: str) -> WorkflowStatus | None:  # noqa: A002
         """How it stands; None if there is none of that id."""
 
+    def states(self, ids: Sequence[str]) -> dict[str, WorkflowState]:
+        """Where they stand; without those that there are not."""
+
     def steps(self, id: str) -> list[StepStatus]:  # noqa: A002
         """How its steps stand, in topological order; empty if there is none of that id."""
 
