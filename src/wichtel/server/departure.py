@@ -23,14 +23,14 @@ LEFTOVERS_SECONDS = 3.0
 def leave_within(seconds: float, *, code: int = 1) -> None:
     """Have the process end with `code` after `seconds` at the latest, and say in the log where its threads were."""
     timer = threading.Timer(seconds, _leave, (seconds, code))
-    timer.daemon = True
+    timer.name, timer.daemon = "wichtel-departure", True
     timer.start()
 
 
 def _leave(seconds: float, code: int) -> None:
     frames = sys._current_frames()
-    own = threading.current_thread()
-    hung = [t for t in threading.enumerate() if t is not own and t.ident in frames and (code or not t.daemon)]
+    others = [t for t in threading.enumerate() if t.name != "wichtel-departure" and t.ident in frames]
+    hung = [t for t in others if code or not t.daemon]
     stacks = "".join(f"\n{t.name}:\n{''.join(traceback.format_stack(frames[t.ident or 0]))}" for t in hung)
     log.warning("not ended after %g seconds, and left behind:%s", seconds, stacks)
     for stream in (sys.stdout, sys.stderr):
