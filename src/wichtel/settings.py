@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "127.0.0.1", description="Addresses of proxies that are believed when they say where a request comes from, with commas between."
     )
+    dataset_folders: str | None = Field(
+        None, description="Folders whose files may become datasets, with commas between; by default all that the service can read."
+    )
     public_url: str | None = Field(
         None, description="Address at which browsers find the service, such as https://wichtel.example.org; by default what they ask for."
     )

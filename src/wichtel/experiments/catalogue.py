@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from wichtel.domain import (
     BUILT_IN_INTENTS,
@@ -23,11 +24,18 @@ from wichtel.training import ingest
 
 
 class Datasets:
-    """The registered datasets."""
+    """The registered datasets.
 
-    def __init__(self, db: Database, artifacts: Artifacts) -> None:
+    Args:
+        db: Where they live.
+        artifacts: Where their examples live.
+        folders: Whose files may be registered; with none, any that this process can read.
+    """
+
+    def __init__(self, db: Database, artifacts: Artifacts, *, folders: Sequence[str] = ()) -> None:
         self._db = db
         self._artifacts = artifacts
+        self._folders = [Path(folder).resolve() for folder in folders]
 
     def add(
         self,
@@ -49,10 +57,11 @@ class Datasets:
 
         Raises:
             AlreadyExists: the name is taken.
-            InvalidInput: a file, the time column or a value is not right.
+            InvalidInput: a file, the time column or a value is not right, or files are not read from there.
         """
         principal.permit("add_dataset")
         check_name(name, what="dataset")
+        files = [self._allowed(file) for file in files]
         with self._db.read() as tx:
             now = tx.now
             if tx.datasets.find(name) is not None:
@@ -64,6 +73,19 @@ class Datasets:
             if also is not None:
                 also(tx, dataset)
         return dataset
+
+    def _allowed(self, file: str) -> str:
+        if not self._folders:
+            return file
+        try:
+            # What a link leads to counts, and is what will be read.
+            path = Path(file).resolve()
+        except (OSError, ValueError):
+            raise InvalidInput("there is no such file.", where=file) from None
+        if not any(path.is_relative_to(folder) for folder in self._folders):
+            known = ", ".join(map(str, self._folders))
+            raise InvalidInput("files are not read from there.", where=file, hint=f"Put it into one of: {known} (setting dataset_folders).")
+        return str(path)
 
     def get(self, name: str) -> Dataset:
         """One dataset.
