@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 
 from wichtel.domain import InvalidInput, TooManyRequests, Unavailable
 from wichtel.server import problems
@@ -89,11 +90,13 @@ class RequestIds:
                 late = Unavailable("this replica of the service stops, and this took longer than it may.", hint="Ask again.")
                 await problems.report(late, exchange.request_id)(scope, receive, send_with_headers)
         except Exception as error:
+            from wichtel.server.pages import errors
+
             answer = problems.unexpected(error, exchange.request_id)
             if status:
                 # Half an answer is out: closing the connection is all that can be said.
                 raise
-            await answer(scope, receive, send_with_headers)
+            await errors.answer(Request(scope), answer)(scope, receive, send_with_headers)
         finally:
             self._requests.under_way -= 1
             if status and not streams:

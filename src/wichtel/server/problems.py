@@ -138,23 +138,29 @@ def install(api: FastAPI) -> None:
 
     from wichtel.server import denials
     from wichtel.server.answers import allowed
+    from wichtel.server.pages import errors
     from wichtel.server.routes import ROUTERS
 
     def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, WichtelError)
-        if status_of(error) >= 500:
+        if isinstance(error, Unavailable):
+            # No fault of ours, which a traceback would help to find.
+            log.warning("request %s: %s %s: %s", _id(request), request.method, request.url.path, error)
+        elif status_of(error) >= 500:
             log.error("request %s: %s %s failed", _id(request), request.method, request.url.path, exc_info=error)
         if status_of(error) in (401, 403):
             denials.note(request, error, status_of(error))
-        return report(error, _id(request))
+        return errors.answer(request, report(error, _id(request)), error)
 
     def unfit(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return report(_first(error.errors()), _id(request))
+        said = _first(error.errors())
+        return errors.answer(request, report(said, _id(request)), said)
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        answer = report(_of_status(error.status_code, request), _id(request), status=error.status_code)
+        said = _of_status(error.status_code, request)
+        answer = errors.answer(request, report(said, _id(request), status=error.status_code), said)
         answer.headers.update(error.headers or {})
         if error.status_code == 405 and (methods := allowed(request.url.path, [r for router in ROUTERS for r in router.routes])):
             answer.headers["allow"] = methods

@@ -1,12 +1,11 @@
-"""The few pages: the API's documentation, from files that the package brings along."""
+"""The API's documentation, from files that the package brings along."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import HTMLResponse, Response
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -48,20 +47,15 @@ _HEADERS = {
 
 
 def install(api: FastAPI, static: Path) -> None:
-    """Add ``/``, ``/docs`` and ``/static``.
+    """Add ``/docs``.
 
     Args:
         api: Where to.
         static: The folder of the files.
     """
 
-    def root() -> Response:
-        return RedirectResponse("/docs")
-
     def docs() -> Response:
         there = (static / "swagger-ui" / "swagger-ui-bundle.js").is_file()
         return HTMLResponse(_DOCS if there else _MISSING, 200 if there else 503, _HEADERS)
 
-    api.add_api_route("/", root, include_in_schema=False)
     api.add_api_route("/docs", docs, include_in_schema=False)
-    api.mount("/static", StaticFiles(directory=static, check_dir=False), name="static")

@@ -1,0 +1,41 @@
+"""The web pages: what people see of the service. Rendered here, one module per page; no page needs JavaScript to be read.
+
+Owns: pages, their templates (`server/templates`) and small scripts and style (`server/static/pages`), the way into them, errors as pages.
+May import what the rest of `server` may. Start with `reader.py` (who reads a page, and how it is shown) and `home.py` (the smallest page).
+To add a page, copy `home.py` and `templates/home.html`, and name its router in `ROUTERS` and, if it is one of the main ones, in
+`navigation.py`. A handler gathers what it shows by the same calls of the services as the API's routes, and never calls the API.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wichtel.server.pages import docs
+from wichtel.server.pages.experiment import router as experiment
+from wichtel.server.pages.home import router as home
+from wichtel.server.pages.login import router as login
+from wichtel.server.pages.search import router as search
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+#: Every page. Of two that fit an address, the first answers.
+ROUTERS = (login, home, search, experiment)
+
+
+def install(api: FastAPI, static: Path) -> None:
+    """Add the pages, ``/docs`` and ``/static``.
+
+    Args:
+        api: Where to.
+        static: The folder of the files that pages load.
+    """
+    from wichtel.server.pages.assets import Assets
+
+    assets = api.state.assets = Assets(static)
+    for router in ROUTERS:
+        api.include_router(router)
+    docs.install(api, static)
+    api.mount("/static", assets, name="static")

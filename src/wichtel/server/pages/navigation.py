@@ -1,0 +1,21 @@
+"""What the bar at the top of every page leads to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """One of the main pages."""
+
+    name: str
+    path: str
+    #: The key that, pressed after "g", goes there.
+    key: str
+
+
+#: The main pages, in their order. Only those that there are.
+PLACES = (
+    Place("Home", "/", "h"),
+    Place("Experiments", "/experiments", "e"),
+)

@@ -1,0 +1,136 @@
+// What every page does: the theme, keys, times that stay true, tables without reloads. The rest is loaded where it is needed.
+const head = document.querySelector("script[data-assets]");
+
+function remember(name, value) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `wichtel_${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+
+// -- theme: as the system has it, until somebody switches
+document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  remember("theme", root.dataset.theme);
+  document.dispatchEvent(new CustomEvent("wichtel:theme"));
+});
+
+// -- keys
+const keys = document.getElementById("keys");
+document.querySelector("[data-keys-open]")?.addEventListener("click", () => keys.showModal());
+let going = false;
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), textarea, select, dialog")) return;
+  if (going) {
+    going = false;
+    document.querySelector(`[data-go="${CSS.escape(event.key)}"]`)?.click();
+    return;
+  }
+  const rows = [...document.querySelectorAll("tr[data-row]")];
+  const at = rows.findIndex((row) => row.classList.contains("at"));
+  if (event.key === "/") {
+    const search = document.querySelector("[data-search]");
+    if (!search) { location.href = "/experiments"; return; }
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "?") keys?.showModal();
+  else if (event.key === "g") { going = true; setTimeout(() => { going = false; }, 1200); }
+  else if ((event.key === "j" || event.key === "k") && rows.length) {
+    rows[at]?.classList.remove("at");
+    const next = rows[Math.min(Math.max(at + (event.key === "j" ? 1 : -1), 0), rows.length - 1)];
+    next.classList.add("at");
+    next.scrollIntoView({ block: "nearest" });
+  } else if (event.key === "x" && at >= 0) rows[at].querySelector("input[type=checkbox]")?.click();
+  else if (event.key === "Enter" && at >= 0 && event.target === document.body) location.href = rows[at].dataset.row;
+});
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
+// -- times
+const units = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [2592000, 86400, "d"]];
+function rough(seconds) {
+  for (const [end, unit, name] of units) if (seconds < end) return `${Math.floor(seconds / unit)} ${name}`;
+  return seconds < 31536000 ? `${Math.floor(seconds / 2592000)} mo` : `${(seconds / 31536000).toFixed(1)} y`;
+}
+setInterval(() => {
+  if (document.hidden) return;
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    time.textContent = Math.abs(seconds) < 5 ? "just now" : seconds > 0 ? `${rough(seconds)} ago` : `in ${rough(-seconds)}`;
+  }
+}, 15000);
+
+// -- questions before what cannot be undone; buttons that need a choice
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+
+// -- lists: only the table is replaced, the address changes with it
+const results = document.getElementById("results");
+async function replace(address) {
+  await htmx.ajax("GET", address, { target: results, swap: "innerHTML" });
+  results.dataset.liveSrc = address;
+  const first = !new URL(address, location.href).searchParams.get("cursor");
+  if (first) results.dataset.live = "experiment/";
+  else delete results.dataset.live;
+}
+if (results) {
+  const show = (address) => {
+    history.pushState({ address }, "", address);
+    replace(address);
+  };
+  history.replaceState({ address: location.pathname + location.search }, "");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-swap], #results .tabs a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const address = link.getAttribute("href");
+    const query = document.querySelector("[data-search]");
+    if (query) query.value = new URL(address, location.href).searchParams.get("query") ?? "";
+    show(address);
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("form[data-swap]")) return;
+    event.preventDefault();
+    const given = new URLSearchParams();
+    for (const [name, value] of new FormData(event.target)) if (value !== "") given.append(name, value);
+    show(`${event.target.getAttribute("action")}?${given}`);
+  });
+  addEventListener("popstate", (event) => {
+    if (!event.state?.address) return;
+    const query = document.querySelector("[data-search]");
+    if (query) query.value = new URL(location.href).searchParams.get("query") ?? "";
+    replace(event.state.address);
+  });
+}
+
+// -- the first login: the link that the service printed has the token where no server is told of it
+if (location.pathname === "/login" && location.hash.startsWith("#wt_")) {
+  const field = document.querySelector("input[name=token]");
+  field.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname + location.search);
+  field.form.requestSubmit();
+}
+
+if (document.querySelector("[data-complete]")) import("./complete.js");
+if (document.querySelector("[data-live]")) import("./live.js");
+function charts() {
+  const waiting = document.querySelectorAll("[data-chart]:not([data-seen])");
+  if (!waiting.length) return;
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      import("./charts.js").then((module) => module.draw(entry.target, head.dataset.assets));
+    }
+  }, { rootMargin: "200px" });
+  for (const element of waiting) { element.dataset.seen = "1"; seen.observe(element); }
+}
+charts();
+document.addEventListener("wichtel:replaced", charts);
