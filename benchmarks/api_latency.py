@@ -199,7 +199,10 @@ def served(database: str, home: Path) -> Iterator[tuple[str, str]]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=home)
     try:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
+        said = ""
+        while not said.endswith("}\n"):
+            said += process.stdout.readline() or "}\n"
+        told = json.loads(said)
         yield told["url"], (home / "token").read_text().strip()
     finally:
         process.terminate()

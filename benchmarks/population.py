@@ -111,6 +111,7 @@ ANALYSIS = Analysis(
         label="clicked",
         train=Window(start=FIRST, end=FIRST + timedelta(days=60)),
         evaluation=Window(start=FIRST + timedelta(days=60), end=FIRST + timedelta(days=67)),
+        holdout=Window(start=FIRST + timedelta(days=67), end=FIRST + timedelta(days=74)),
     ),
 )
 
