@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -14,6 +15,9 @@ from wichtel.cli.command import Here, command
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from wichtel.app import App
+    from wichtel.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +37,6 @@ def serve(
     What is under way then goes on when it is started again, or, on PostgreSQL, in another replica at once.
     """
     settings = here.settings(host=host, port=port, roles=roles, workers=workers)
-    from wichtel.app import App
     from wichtel.log import configure
     from wichtel.server import HomeLock, listen, write_token
     from wichtel.server import serve as serve_
@@ -53,7 +56,7 @@ def serve(
             # Of the embedded database one process takes care; PostgreSQL has any number of replicas.
             stack.enter_context(HomeLock(settings.home, url))
         try:
-            app = App(settings, wait_seconds=settings.database_wait_seconds)
+            app = _built(settings)
             app.url = url
             stack.callback(app.stop)
             token = app.access.initialise()
@@ -61,6 +64,9 @@ def serve(
                 # Before anything else can fail: nobody can read it again.
                 path = write_token(settings.home, token)
                 here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
+                if url:
+                    # What stands behind the # is for the page alone; no server and no proxy is told of it.
+                    here.out.say(f"With a browser, this link logs you in:\n  {url}/login#{token}")
             app.start(settings.roles)
 
             def ready() -> None:
@@ -78,6 +84,20 @@ def serve(
             here.out.say("Stopping.")
     # All is stopped. The interpreter would still wait for threads that nobody else waits for, such as one that cannot get a lock.
     leave_within(LEFTOVERS_SECONDS, code=0)
+
+
+def _built(settings: Settings) -> App:
+    """The services, also if the database goes away while they are made."""
+    from wichtel.app import App
+    from wichtel.domain import Unavailable
+
+    deadline = time.monotonic() + settings.database_wait_seconds
+    while True:
+        try:
+            return App(settings, wait_seconds=settings.database_wait_seconds)
+        except Unavailable:
+            if time.monotonic() >= deadline:
+                raise
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
