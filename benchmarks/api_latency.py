@@ -4,8 +4,8 @@ Run as ``python benchmarks/api_latency.py [--experiments N] [--trials N] [--user
 
 1. A PostgreSQL that waits for its disk is filled with 100,000 experiments, 1,000,000 trials and the rest (`population.py`).
 2. One process of ``wichtel serve --roles api`` serves it. Twenty users, each on a connection of its own, call what the users of the paper
-   called, as often as they did relative to one another, and about as many reads again of what it does not list; each thinks for a fifth of
-   a second on average before the next call. Clients, service and database share this machine.
+   called, as often as they did relative to one another, and about as many reads again of what it does not list; each thinks for a second
+   on average before the next call. Clients, service and database share this machine.
 3. RegisterModels of one experiment, and of 100 models × 5 protocols, one after the other.
 
 Prints the table I of heinzelmaennchen, 2024, beside ours, in milliseconds as the client sees them.
@@ -51,7 +51,7 @@ PAPER = {
 #: Calls that end what a user registered, and their verbs.
 ENDINGS = {"CancelRegistration": "cancel", "CancelExperiment": "cancel", "FinishExperiment": "finish"}
 #: On average, between two calls of a user.
-THINK_SECONDS = 0.2
+THINK_SECONDS = 1.0
 #: What the paper has no figures of, with how often it is called; together about as often as the paper's reads.
 OTHERS = {
     "ListModels": 20000,
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=100_000)
     parser.add_argument("--trials", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=20)
-    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--requests", type=int, default=5_000)
     parser.add_argument("--sqlite", action="store_true", help="the embedded database instead of PostgreSQL")
     parser.add_argument("--quick", action="store_true", help="2,000 experiments, 20,000 trials, 500 requests")
     options = parser.parse_args()
