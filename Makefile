@@ -29,7 +29,7 @@ demo: $(READY) $(ASSETS) ## Improve two models of flight delays, from data to ve
 	$(BIN)/python examples/flights/demo.py
 
 .PHONY: test
-test: $(READY) $(ASSETS) ## Every test but the slow ones
+test: $(READY) $(ASSETS) browser ## Every test but the slow ones
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 .PHONY: crash
@@ -67,6 +67,17 @@ serve: $(READY) $(ASSETS) ## The service, on this machine only
 
 .PHONY: assets
 assets: $(ASSETS) ## What the service's pages need, from npm
+
+.PHONY: browser
+browser: ## A Chromium for the tests of the pages, unless there is one
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null || { echo "The tests of the pages need a browser: install Chromium (apt-get install chromium)." >&2; exit 1; }; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+
+.PHONY: screenshots
+screenshots: $(READY) $(ASSETS) browser ## Pictures of every page, light and dark, wide and narrow, under build/screenshots
+	WICHTEL_SCREENSHOTS=build/screenshots $(BIN)/pytest -p no:cacheprovider tests/pages/test_pages.py -k axe
+	@echo "build/screenshots"
 
 .PHONY: build
 build: $(READY) $(ASSETS) ## The wheel, under dist

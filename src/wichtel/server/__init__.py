@@ -1,8 +1,9 @@
-"""The HTTP API under /v1, its documentation, access by bearer token, and the process that serves it.
+"""The HTTP API under /v1, its documentation, the pages, access by token or session, and the process that serves it all.
 
-Owns: routes, wire format, problem reports, OpenAPI. May import: `app` and everything below it, never the client or the command line.
+Owns: routes, wire format, problem reports, OpenAPI, pages. May import: `app` and everything below it, never the client or the command line.
 Start with `application.py`. To add a noun, copy `routes/datasets.py` and name it in `routes/__init__.py`; a handler stays one call of a
-service, so that there is nothing to decide here. Every error of `wichtel.domain` becomes a problem report by itself (`problems.py`).
+service, so that there is nothing to decide here. To add a page, see `pages/__init__.py`. Every error of `wichtel.domain` becomes a problem
+report by itself (`problems.py`), or a page that says the same.
 
 Names are loaded when they are first used, so that the command line can look into a home without waiting for FastAPI.
 """

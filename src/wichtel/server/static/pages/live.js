@@ -3,6 +3,8 @@
 // data-live="experiment/e-1"   what this part of the page is about; with nothing after the slash, all of that kind
 // data-live-src="/address"     on it or around it: where the part comes from
 // data-live-every="2"          fetched so often besides, for what makes no events
+import { fetchPart } from "./main.js";
+
 const WAIT = 400;
 const AWAY = 5000;
 let last = Number(document.body.dataset.cursor ?? 0);
@@ -42,6 +44,8 @@ async function fetchDue() {
   const busy = places.filter((place) => place.querySelector("details.menu[open], input[type=checkbox]:checked"));
   try {
     await Promise.all(places.filter((place) => !busy.includes(place)).map(refresh));
+  } catch {
+    // The service is away for a moment; what comes next brings it up to date.
   } finally {
     timer = 0;
     for (const place of busy) { due.add(place); timer ||= setTimeout(fetchDue, 2000); }
@@ -50,10 +54,10 @@ async function fetchDue() {
 }
 
 async function refresh(place) {
-  await htmx.ajax("GET", place.dataset.liveSrc, { target: place, swap: "innerMorph" });
+  const address = place.dataset.liveSrc;
+  await fetchPart(address, place, "innerMorph", () => place.dataset.liveSrc === address);
   const titled = place.querySelector("[data-title]");
   if (titled) document.title = titled.dataset.title;
-  document.dispatchEvent(new CustomEvent("wichtel:replaced"));
   if (!document.hidden) connect();
 }
 

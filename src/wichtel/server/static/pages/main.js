@@ -6,6 +6,19 @@ function remember(name, value) {
   document.cookie = `wichtel_${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
+// Fetches a part of a page and puts it into its place; `wanted` is asked again before, since the reader may have gone on.
+export async function fetchPart(address, place, swap, wanted = () => true) {
+  const answer = await fetch(address, { headers: { Accept: "text/html", "HX-Request": "true", "HX-Current-URL": location.href } });
+  const elsewhere = answer.headers.get("HX-Redirect");
+  if (elsewhere) { location.href = elsewhere; return; }
+  const text = await answer.text();
+  if (!wanted() || !place.isConnected) return;
+  const other = answer.headers.get("HX-Retarget");
+  await htmx.swap({ text, target: other ? document.querySelector(other) : place, swap: other ? "innerHTML" : swap, sourceElement: place });
+  if (!other) document.getElementById("messages").replaceChildren();
+  document.dispatchEvent(new CustomEvent("wichtel:replaced"));
+}
+
 // -- theme: as the system has it, until somebody switches
 document.querySelector("[data-theme-switch]")?.addEventListener("click", () => {
   const root = document.documentElement;
@@ -27,7 +40,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const rows = [...document.querySelectorAll("tr[data-row]")];
-  const at = rows.findIndex((row) => row.classList.contains("at"));
+  const at = rows.findIndex((row) => "at" in row.dataset);
   if (event.key === "/") {
     const search = document.querySelector("[data-search]");
     if (!search) { location.href = "/experiments"; return; }
@@ -37,9 +50,9 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "?") keys?.showModal();
   else if (event.key === "g") { going = true; setTimeout(() => { going = false; }, 1200); }
   else if ((event.key === "j" || event.key === "k") && rows.length) {
-    rows[at]?.classList.remove("at");
+    if (at >= 0) delete rows[at].dataset.at;
     const next = rows[Math.min(Math.max(at + (event.key === "j" ? 1 : -1), 0), rows.length - 1)];
-    next.classList.add("at");
+    next.dataset.at = "";
     next.scrollIntoView({ block: "nearest" });
   } else if (event.key === "x" && at >= 0) rows[at].querySelector("input[type=checkbox]")?.click();
   else if (event.key === "Enter" && at >= 0 && event.target === document.body) location.href = rows[at].dataset.row;
@@ -73,8 +86,15 @@ document.addEventListener("submit", (event) => {
 
 // -- lists: only the table is replaced, the address changes with it
 const results = document.getElementById("results");
+let asked = 0;
 async function replace(address) {
-  await htmx.ajax("GET", address, { target: results, swap: "innerHTML" });
+  const number = ++asked;
+  results.classList.add("htmx-request");
+  try {
+    await fetchPart(address, results, "innerHTML", () => number === asked);
+  } finally {
+    if (number === asked) results.classList.remove("htmx-request");
+  }
   results.dataset.liveSrc = address;
   const first = !new URL(address, location.href).searchParams.get("cursor");
   if (first) results.dataset.live = "experiment/";
@@ -111,12 +131,15 @@ if (results) {
 }
 
 // -- the first login: the link that the service printed has the token where no server is told of it
-if (location.pathname === "/login" && location.hash.startsWith("#wt_")) {
+function comeIn() {
   const field = document.querySelector("input[name=token]");
+  if (location.pathname !== "/login" || !field || !location.hash.startsWith("#wt_")) return;
   field.value = location.hash.slice(1);
   history.replaceState(null, "", location.pathname + location.search);
   field.form.requestSubmit();
 }
+comeIn();
+addEventListener("hashchange", comeIn);
 
 if (document.querySelector("[data-complete]")) import("./complete.js");
 if (document.querySelector("[data-live]")) import("./live.js");

@@ -1,0 +1,144 @@
+"""A service with real experiments, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wichtel as wt
+from wichtel.domain import Constraint, ExperimentStatus, Intent
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+#: Without a sandbox, since tests may run as root; and without a word to the network.
+_OFF = "gpu quic background-networking component-update sync"
+ARGUMENTS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _OFF.split())]
+EVIL = '<script>document.body.id = "evil"</script><img src=x onerror="document.body.id=\'evil\'">'
+
+
+@dataclass(frozen=True)
+class World:
+    """A service, and what there is in it."""
+
+    #: Markup that somebody smuggled into logs, errors and causes.
+    words = EVIL
+
+    url: str
+    token: str
+    client: wt.Client
+    app: Any
+    #: Experiments: one that met its intent, one that did not, one that failed, one whose words mean harm.
+    good: str
+    plain: str
+    failed: str
+    evil: str
+
+
+def plan(folder: Path, name: str, **changes: str) -> Path:
+    """A copy of the tiny model, with other code."""
+    made = folder / name
+    shutil.copytree(folder / "plan", made)
+    code = (made / "plan.py").read_text()
+    for old, new in changes.values():
+        assert old in code
+        code = code.replace(old, new)
+    (made / "plan.py").write_text(code)
+    return made
+
+
+@pytest.fixture(scope="module")
+def world(service: Any) -> Iterator[World]:
+    """Experiments that a worker carried out."""
+    client = wt.Client(url=service.url, token=service.token)
+    folder = service.folder
+    client.datasets.add("d", [folder / "d.csv"], time_column="t")
+    # Knows nothing until somebody gives it more weight.
+    shares = "p = self.shares_[x[:, 0].astype(int)]"
+    weighed = plan(
+        folder,
+        "weighed",
+        fit=("model = Shares()", "model = Shares()\nmodel.weight = weight"),
+        use=(shares, f"{shares} if self.weight > 4 else x[:, 1] % 7 / 7"),
+    )
+    fails = f"def fit(self, x, y):\n        print({EVIL!r})\n        raise ValueError({EVIL!r})"
+    broken = plan(folder, "broken", fit=("def fit(self, x, y):", fails))
+    client.models.add("shop/weighed", weighed)
+    client.models.add("shop/broken", broken)
+    auc = Constraint(metric="auc", expectation="larger", threshold=0.01, relative=True)
+    client.intents.put(Intent(name="better", primary="auc", constraints=(auc,)))
+    register = client.register
+    made = [
+        register(["shop/weighed"], ["SetHyperparameters"], intent="better", parameters={"values": {"weight": 5}}),
+        register(["shop/weighed"], ["TrainModel"], intent="better"),
+        register(["shop/broken"], ["TrainModel"], intent="better"),
+    ]
+    ids = [one.experiments[0] for one in made]
+    done = {e.id: e for e in client.experiments.wait(ids, timeout_seconds=120)}
+    assert [done[i].status for i in ids[:2]] == [ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED]
+    client.quota_groups.pause("default", "the tests look")
+    evil = register(["shop/weighed"], ["TrainModel"], intent="better").experiments[0]
+    client.experiments.finish(evil, ExperimentStatus.USER_ERROR, EVIL)
+    client.quota_groups.resume("default")
+    yield World(service.url, service.token, client, service.app, *ids, evil)
+    client.close()
+
+
+def chromium() -> str:
+    """The browser of this machine."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.fail("There is no Chromium: run `make browser`, or install it.")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), headless=True, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+class Tab:
+    """A page in a browser of its own, somebody logged in, and what it said on its console."""
+
+    def __init__(self, browser: Any, world: World, *, scheme: str = "light", width: int = 1280, token: str = "") -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=world.url)
+        self.context.set_default_timeout(30_000)
+        self.said: list[str] = []
+        if token:
+            answer = self.context.request.post("/login", form={"token": token}, headers={"Origin": world.url})
+            assert answer.ok
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: self.said.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def __enter__(self) -> Tab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def tab(browser: Any, world: World) -> Iterator[Callable[..., Tab]]:
+    """Opens tabs; the admin is logged in unless the token is said to be empty."""
+    with ExitStack() as stack:
+        yield lambda **how: stack.enter_context(Tab(browser, world, **{"token": world.token, **how}))
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    if not AXE.exists():
+        pytest.fail("There is no axe-core: run `make assets`.")
+    return AXE.read_text()

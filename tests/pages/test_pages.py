@@ -1,0 +1,147 @@
+"""Every page, in every light and width: readable for all, small, quiet, and deaf to markup that others wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wichtel.fleet import log_path
+
+PAGES = {
+    "login": "/login",
+    "home": "/",
+    "search": "/experiments",
+    "mistake": "/experiments?query=owner:ana%20stattus:x",
+    "nothing": "/experiments?query=owner:nobody",
+    "satisfied": "/experiments/{good}",
+    "failed": "/experiments/{failed}",
+    "me": "/me",
+    "lost": "/nothing",
+}
+
+
+def address(name: str, world: Any) -> str:
+    return PAGES[name].format(good=world.good, failed=world.failed)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(world: Any, tab: Callable[..., Any], axe: str, scheme: str, width: int) -> None:
+    inside, outside = tab(scheme=scheme, width=width), tab(scheme=scheme, width=width, token="")
+    for name in PAGES:
+        page = (outside if name == "login" else inside).page
+        page.goto(address(name, world))
+        if folder := os.environ.get("WICHTEL_SCREENSHOTS"):
+            page.wait_for_timeout(300)
+            page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        told = [(v["id"], [(node["html"][:200], node["failureSummary"]) for node in v["nodes"]]) for v in found]
+        assert not told, f"{name}: {json.dumps(told, indent=1)}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+@pytest.mark.parametrize("name", ["login", "home", "search", "satisfied", "failed"])
+def test_a_page_asks_little_and_says_nothing_on_the_console(world: Any, tab: Callable[..., Any], name: str) -> None:
+    made = tab(**({"token": ""} if name == "login" else {}))
+    finished: list[Any] = []
+    begun: list[str] = []
+
+    def ended(request: Any) -> None:
+        finished.append(request)
+
+    made.page.on("request", lambda request: begun.append(request.url))
+    made.page.on("requestfinished", ended)
+    made.page.goto(address(name, world))
+    made.page.wait_for_timeout(500)
+    sizes = [request.sizes() for request in finished]
+    assert 3 <= len(begun) <= 12, begun
+    assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) <= 500_000
+    assert all(url.startswith(world.url) for url in begun)
+    assert not made.said
+
+
+def test_what_others_wrote_stays_text(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    for path in (f"/experiments/{world.evil}", f"/experiments/{world.failed}", "/experiments?columns=id,cause", "/"):
+        page.goto(path)
+        assert "<script>" in page.inner_text("main"), path
+        assert page.evaluate("document.body.id") == "", path
+    page.goto("/experiments?query=" + world.words.replace("#", ""))
+    assert page.evaluate("document.body.id") == ""
+    assert page.input_value("#query") == world.words
+    # What a worker wrote down of a run.
+    run = f"{world.good}/candidate/0"
+    path = log_path(world.app.settings.home / "fleet", run, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(world.words)
+    page.goto(f"/experiments/{world.good}")
+    shown = page.locator(".runs details", has_text=run)
+    shown.locator("summary").click()
+    shown.get_by_text("What it printed").click()
+    assert shown.locator("pre.log").inner_text() == world.words
+    assert page.evaluate("document.body.id") == ""
+
+
+def test_a_failure_says_what_to_do(world: Any, tab: Callable[..., Any]) -> None:
+    page = tab().page
+    page.goto(f"/experiments/{world.failed}")
+    said = page.inner_text(".state-card")
+    assert "user error" in said
+    assert "What to do:" in said
+    assert "train" in said
+
+
+def test_without_scripts_everything_can_be_read_and_turned(world: Any, browser: Any) -> None:
+    context = browser.new_context(base_url=world.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/experiments?sort=id")
+    page.fill("input[name=token]", world.token)
+    page.get_by_role("button", name="Log in").click()
+    assert page.url.endswith("/experiments?sort=id")
+    page.fill("#query", "status:SATISFIED")
+    page.get_by_role("button", name="Search").click()
+    assert page.locator("tbody tr").count() == 1
+    page.goto("/experiments?limit=25")
+    assert page.locator("tbody tr").count() >= 4
+    page.locator("tbody a").first.click()
+    assert page.locator("h1").count() == 1
+    context.close()
+
+
+def test_the_theme_is_remembered(world: Any, tab: Callable[..., Any]) -> None:
+    page = tab().page
+    page.goto("/")
+    page.get_by_role("button", name="Light or dark").click()
+    page.goto("/experiments")
+    assert page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_pages_of_a_list_its_size_and_columns_are_in_the_address_and_remembered(world: Any, tab: Callable[..., Any]) -> None:
+    page = tab().page
+    page.goto("/experiments?limit=50&columns=id,owner,delta.auc&sort=-delta.auc")
+    assert page.locator("thead th").all_inner_texts()[1:] == ["Experiment", "Owner", "delta.auc↓"]
+    assert page.locator("tbody tr a").first.inner_text() == world.good
+    page.goto("/experiments")
+    assert page.locator(".sizes [aria-current]").inner_text() == "50"
+    assert page.locator("thead th").count() == 4
+    page.locator("thead th a", has_text="Owner").click()
+    page.wait_for_url("**/experiments?*sort=-owner*")
+    page.go_back()
+    page.wait_for_url("**/experiments")
+
+
+def test_what_one_may_not_do_cannot_be_pressed(world: Any, tab: Callable[..., Any]) -> None:
+    admin = world.app.access.authenticate(world.token)
+    viewer = world.app.access.create_token(admin, "reads-only", role="viewer")
+    page = tab(token=viewer).page
+    page.goto(f"/experiments/{world.good}")
+    page.get_by_text("Run again").first.click()
+    button = page.locator("form[action$='/rerun'] button")
+    assert button.is_disabled()
+    assert "editor" in str(button.get_attribute("title"))
