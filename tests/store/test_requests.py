@@ -117,7 +117,7 @@ def test_counts_that_are_written_twice_count_once(database: Database) -> None:
     with database.transaction() as tx:
         tx.request_stats.put([count])
         tx.request_stats.put([count])
-    with database.read() as tx:
+    with database.read(streams=True) as tx:
         assert list(tx.request_stats.each()) == [count]
         assert [*tx.request_stats.each(since=hour + timedelta(hours=1)), *tx.request_stats.each(before=hour)] == []
     assert times.quantile(0.5) == pytest.approx(50, rel=0.1)

@@ -175,7 +175,7 @@ class Garbage:
             for step in self._workflows.steps(workflow):
                 if step.output is not None:
                     marks.add(codec.encode(step.output).decode())
-        with self._db.read() as tx:
+        with self._db.read(streams=True) as tx:
             tx.garbage.mark(marks)
         with ThreadPoolExecutor(_READERS, thread_name_prefix="wichtel-marks") as readers:
             for files in readers.map(self._files_of, sorted(marks.trees)):

@@ -56,7 +56,7 @@ class Usage:
         times: dict[str, Histogram] = {}
         ends: dict[str, dict[int, int]] = {}
         callers: dict[str, set[str]] = {}
-        with self._db.read() as tx:
+        with self._db.read(streams=True) as tx:
             for c in tx.request_stats.each(since, before):
                 times.setdefault(c.call, Histogram()).merge(c.count, c.sum_ms, c.max_ms, c.buckets)
                 of_call = ends.setdefault(c.call, {})

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _BUSY_SECONDS = 30
 #: Between two looks at a database that is waited for, and between two lines of the log about it.
 _LOOK_SECONDS = 0.5
+#: What was used so lately is taken to be connected still.
+_FRESH_SECONDS = 1.0
+_WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|ALTER|DROP)\b", re.IGNORECASE)
 _TELL_SECONDS = 10.0
 #: Said by a server that is there. Words rather than codes: of a connection that fails, the driver keeps no code.
 _REFUSED = re.compile(r'FATAL: +(.*authentication failed|(database|role) ".*" does not exist|no pg_hba\.conf entry)')
@@ -49,9 +52,9 @@ class Database:
     def __init__(self, engine: sa.Engine, *, clock: Callable[[], datetime] | None = None) -> None:
         #: The SQLAlchemy engine; other rooms hand it on without looking inside. Its transactions on SQLite are BEGIN IMMEDIATE.
         self.engine = engine
-        self._readers = engine.execution_options(
-            wichtel_read_only=True, **({} if engine.dialect.name == "sqlite" else {"postgresql_readonly": True})
-        )
+        self._readers = _readers(engine)
+        # A cursor of PostgreSQL lives in a transaction.
+        self._streams = self._readers if engine.dialect.name == "sqlite" else engine.execution_options(postgresql_readonly=True)
         self._clock = clock
         self._in_memory = isinstance(engine.pool, StaticPool)
         self._writer = threading.RLock()
@@ -204,8 +207,11 @@ class Database:
         return getattr(self._open, "joins", False)
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self, *, streams: bool = False) -> Iterator[Transaction]:
         """A unit of work that only reads: one snapshot on SQLite; never waits for a writer, nor makes one wait.
+
+        Args:
+            streams: Whether it reads more rows than fit into memory, a page at a time.
 
         Raises:
             SystemFault: the database is gone.
@@ -215,7 +221,7 @@ class Database:
             # There is one connection only, and it is in use; or what it wrote is to be seen.
             yield outer
             return
-        with self._lock(when=self._in_memory), translated(self.url), self._readers.connect() as connection:
+        with self._lock(when=self._in_memory), translated(self.url), (self._streams if streams else self._readers).connect() as connection:
             yield Transaction(connection, self._clock)
 
     @contextmanager
@@ -287,13 +293,47 @@ def _engine(url: str) -> sa.Engine:
         return _sqlite(parsed)
     if backend == "postgresql":
         try:
-            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10, max_overflow=20)
+            return _postgresql(parsed)
         except ModuleNotFoundError as error:
             raise SystemFault("the driver for PostgreSQL is not installed.", hint="Install wichtel[server].") from error
     raise InvalidInput(f"{backend!r} is no database that Wichtel works with.", where=parsed.render_as_string(), hint=_URL_HINT)
 
 
 _URL_HINT = "Use sqlite:///path/to/file.db or postgresql://user@host/name."
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=20)
+
+    @sa.event.listens_for(engine, "checkin")
+    def _returned(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        record.info["since"] = time.monotonic()
+
+    # Not `pool_pre_ping`: that asks each time, and under load half of all that a request waits for are such questions.
+    @sa.event.listens_for(engine, "checkout")
+    def _taken(connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("since", math.inf) > _FRESH_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                # The others will be of the same server, which was restarted.
+                raise sa.exc.InvalidatePoolError from error
+
+    return engine
+
+
+def _readers(engine: sa.Engine) -> sa.Engine:
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(wichtel_read_only=True)
+    # Each statement sees what was committed before it, as in a transaction of PostgreSQL's default kind; but nothing has to begin and end.
+    readers = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @sa.event.listens_for(readers, "before_cursor_execute")
+    def _only_reads(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if _WRITES.match(statement):
+            raise SystemFault("a unit of work that only reads tried to write.", where=engine.url.render_as_string())
+
+    return readers
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

@@ -41,7 +41,9 @@ class RequestStats(Repository):
         self.upsert(request_stats, [{c.name: getattr(count, c.name) for c in request_stats.columns} for count in counts])
 
     def each(self, since: datetime | None = None, before: datetime | None = None) -> Iterator[RequestCount]:
-        """Those of hours that began in a time, one after the other: of a year there are a million."""
+        """Those of hours that began in a time, one after the other: of a year there are a million, so the unit
+        of work has to be one that `streams`.
+        """
         query = sa.select(request_stats)
         if since is not None:
             query = query.where(request_stats.c.hour >= since)
