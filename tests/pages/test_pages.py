@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from wichtel.domain import Measurement
 from wichtel.fleet import log_path
 
 PAGES = {
@@ -62,6 +63,7 @@ def test_a_page_asks_little_and_says_nothing_on_the_console(world: Any, tab: Cal
     assert 3 <= len(begun) <= 12, begun
     assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) <= 500_000
     assert all(url.startswith(world.url) for url in begun)
+    assert sum(":stream?" in url for url in begun) == (name != "login")
     assert not made.said
 
 
@@ -86,6 +88,32 @@ def test_what_others_wrote_stays_text(world: Any, tab: Callable[..., Any]) -> No
     shown.get_by_text("What it printed").click()
     assert shown.locator("pre.log").inner_text() == world.words
     assert page.evaluate("document.body.id") == ""
+
+
+def test_learning_curves_are_drawn_when_they_come_into_view(world: Any, tab: Callable[..., Any]) -> None:
+    # As trainers report them that know steps.
+    baseline = next(step for step in world.app.experiments.steps(world.good) if step.name == "baseline").output[0]["run"]
+    with world.app.db.transaction() as tx:
+        for run, slower in ((baseline, 2.0), (f"{world.good}/candidate/0", 1.0)):
+            curve = [
+                Measurement(run=run, attempt=1, step=step, metrics={"loss": slower / step, "auc": 1 - slower / step})
+                for step in range(1, 9)
+            ]
+            tx.measurements.add_many(curve)
+    made = tab()
+    begun: list[str] = []
+    made.page.on("request", lambda request: begun.append(request.url))
+    made.page.goto(f"/experiments/{world.good}")
+    made.page.locator(".chart").scroll_into_view_if_needed()
+    made.page.locator(".chart canvas").wait_for()
+    made.page.locator(".chart").hover()
+    made.page.get_by_role("button", name="Light or dark").click()
+    made.page.wait_for_timeout(300)
+    assert not made.said
+    assert sum("/v1/measurements" in url for url in begun) == 2
+    assert len(begun) <= 12, begun
+    if folder := os.environ.get("WICHTEL_SCREENSHOTS"):
+        made.page.screenshot(path=f"{folder}/curves-dark-1280.png", full_page=True)
 
 
 def test_a_failure_says_what_to_do(world: Any, tab: Callable[..., Any]) -> None:
@@ -145,3 +173,29 @@ def test_what_one_may_not_do_cannot_be_pressed(world: Any, tab: Callable[..., An
     button = page.locator("form[action$='/rerun'] button")
     assert button.is_disabled()
     assert "editor" in str(button.get_attribute("title"))
+
+
+def test_a_list_is_told_by_its_stream_of_what_happens_and_of_what_happened_while_it_was_away(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if ":stream?" in request.url else None)
+    world.client.quota_groups.pause("default", "lunch")
+    try:
+        page.goto("/experiments?query=state:ENQUEUED")
+        page.get_by_text("Nothing fits").wait_for()
+        first = world.client.register(["shop/weighed"], ["TrainModel"], intent="better").experiments[0]
+        page.get_by_label(f"Choose {first}").wait_for()
+        # As when another tab is shown: no stream is held.
+        shown = "document.dispatchEvent(new Event('visibilitychange'))"
+        page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: true, configurable: true}}); {shown}")
+        world.client.experiments.cancel(first)
+        page.wait_for_timeout(1000)
+        assert page.get_by_label(f"Choose {first}").is_visible()
+        page.evaluate(f"delete document.hidden; {shown}")
+        page.get_by_text("Nothing fits").wait_for()
+    finally:
+        world.client.quota_groups.resume("default")
+    cursors = [int(url.rpartition("cursor=")[2]) for url in streams]
+    assert len(cursors) == 2
+    assert cursors[1] > cursors[0]

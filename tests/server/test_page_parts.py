@@ -65,6 +65,14 @@ def test_changes_need_the_csrf_token_and_the_same_site(service: Any, browser: ht
     assert browser.post("/experiments/e-1/cancel", data={"csrf_token": csrf}).status_code == 404
 
 
+def test_the_first_page_of_an_empty_service_says_how_to_begin(browser: httpx2.Client) -> None:
+    for path in ("/", "/experiments"):
+        page = browser.get(path).text
+        assert "Nothing has been tried yet" in page
+        for command in ("wichtel datasets add", "wichtel models add", "wichtel run"):
+            assert command in page
+
+
 def test_what_is_not_there_is_a_page_for_browsers(browser: httpx2.Client) -> None:
     for path in ("/experiments/e-nothing", "/nothing"):
         answer = browser.get(path)

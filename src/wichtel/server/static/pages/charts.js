@@ -38,7 +38,7 @@ export async function draw(element, assets) {
     const axis = { axisLine: { lineStyle: { color: token("line-strong") } }, splitLine: { lineStyle: { color: token("line") } }, axisLabel: text, nameTextStyle: text };
     const options = kinds[element.dataset.chart](fetched, element.dataset.names.split(" "));
     for (const name of ["xAxis", "yAxis"]) options[name] = { ...axis, ...options[name] };
-    options.legend = { textStyle: text, top: 0, ...options.legend };
+    options.legend = { textStyle: text, inactiveColor: token("line-strong"), top: 0, ...options.legend };
     // As text on the canvas: markup would bring styles along, which the page forbids.
     chart.setOption({ animation: false, grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true }, tooltip: { trigger: "axis", renderMode: "richText" }, ...options }, true);
   };

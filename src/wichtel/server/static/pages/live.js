@@ -41,7 +41,7 @@ async function fetchDue() {
   const places = [...due].filter((place) => place.isConnected);
   due.clear();
   // While somebody is choosing, nothing moves under their hands.
-  const busy = places.filter((place) => place.querySelector("details.menu[open], input[type=checkbox]:checked"));
+  const busy = places.filter((place) => place.querySelector("details.menu[open], td input:checked"));
   try {
     await Promise.all(places.filter((place) => !busy.includes(place)).map(refresh));
   } catch {
@@ -97,3 +97,4 @@ setInterval(() => {
 document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", () => { if (!document.hidden) connect(); });
+if (!document.hidden) connect();
