@@ -73,3 +73,5 @@ box.addEventListener("keydown", (event) => {
   else if (event.key === "Enter") { asked += 1; close(); }
   else if (event.key === "Escape") { asked += 1; close(); }
 });
+// Somebody may have begun before this was there.
+if (document.activeElement === box && box.value !== box.defaultValue) ask();
