@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import signal
@@ -121,6 +122,9 @@ def serve(app: App, listening: socket.socket, *, ready: Callable[[], None] | Non
         ready: Called when requests are about to be answered.
     """
     server, requests = _server(app, app.settings.stop_seconds)
+    # What was imported stays. To look through all of it again and again for garbage would hold up answers for a third of a second.
+    gc.collect()
+    gc.freeze()
     if ready is not None:
         ready()
     with listening, requests.flushing(app.db):
