@@ -40,6 +40,12 @@ def test_what_is_wrong_is_told_in_words(service: Any) -> None:
     assert "no orchestrator works" in found.problems
 
 
+@pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
+def test_a_load_balancer_may_ask_for_the_head_alone(anonymous: Any, probe: str) -> None:
+    answer = anonymous.http.head(probe)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_a_draining_replica_is_not_to_be_sent_requests(api: Any, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service.app, "draining", True)
     assert api("GET", "/readyz", 503)["status"] == "draining"

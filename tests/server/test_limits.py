@@ -94,8 +94,8 @@ def read_all(sock: socket.socket, seconds: float) -> bytes:
     return found
 
 
-def begun_post(token: str) -> bytes:
-    head = f"POST /v1/registrations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000"
+def begun_post(token: str, path: str = "/v1/registrations") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000"
     return head.encode() + b"\r\n\r\n{"
 
 
@@ -133,12 +133,13 @@ def test_a_connection_that_is_kept_and_then_dribbles_is_cut_off_too(small: Any, 
         assert read_all(kept, 5) == b""
 
 
-def test_a_body_that_dribbles_in_is_refused_and_does_no_harm_to_others(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/v1/registrations", "/login"])
+def test_a_body_that_dribbles_in_is_refused_and_does_no_harm_to_others(small: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.5)
     _, url, _ = small
     token = somebody(small)
     with connect(url) as slow:
-        slow.sendall(begun_post(token))
+        slow.sendall(begun_post(token, path))
         assert httpx2.get(f"{url}/healthz", timeout=60).status_code == 200
         answer = read_all(slow, 10)
     assert answer.startswith(b"HTTP/1.1 408")

@@ -123,6 +123,9 @@ def _exchange(scope: Scope, limits: Limits) -> Exchange:
     )
 
 
+_PROBES = frozenset({"/healthz", "/readyz"})
+
+
 class Gate:
     """Lets in as many requests at once as there is room for, and none from an address that keeps failing to say who it is.
 
@@ -143,8 +146,8 @@ class Gate:
             twice = InvalidInput("the body has two lengths.", where="header Content-Length", hint="Leave out one of the headers.")
             await problems.report(twice, current().request_id, status=400)(scope, receive, send)
             return
-        if scope["type"] != "http" or not scope["path"].startswith("/v1"):
-            # Whether the process lives is answered also when it is busy.
+        if scope["type"] != "http" or scope["path"] in _PROBES or scope["path"].startswith("/static/"):
+            # Whether the process lives is answered also when it is busy; files cost nothing.
             await self.app(scope, receive, send)
             return
         exchange = current()

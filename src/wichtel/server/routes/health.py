@@ -29,6 +29,7 @@ class Readiness:
 
 
 # Without a thread, of which a busy process may have none left.
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", **returns(dict[str, str]))
 async def healthz() -> Response:
     """The process answers."""
@@ -39,6 +40,7 @@ _READINESS = returns(Readiness)
 _READINESS["responses"][503] = {**_READINESS["responses"][200], "description": "Not to be sent requests"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", **_READINESS)
 def readyz(app: Services) -> Response:
     """Whether requests may be sent here, and which part can do its work; 503 while it drains, or unless all can."""
