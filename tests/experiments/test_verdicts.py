@@ -68,7 +68,7 @@ def test_every_protocol_comes_to_a_true_verdict_with_its_numbers_and_its_diff(ap
     )
     # The model has no randomness and ignores its tunable: a retraining is neutral, and no value improves it.
     assert train.status is ExperimentStatus.SATISFIED
-    assert "All 1 constraints hold" in train.cause
+    assert "Its constraint holds." in train.cause
     assert train.result is not None
     assert train.result.diff == ""
     assert better.status is ExperimentStatus.UNSATISFIED

@@ -222,9 +222,10 @@ class Verdict:
                 reason=" ".join(f.reason for f in failed),
             )
         primary = next(f for f in findings if f.constraint.metric == intent.primary)
+        all_hold = "Its constraint holds." if len(findings) == 1 else f"All {len(findings)} constraints hold."
         return cls(
             status=VerdictStatus.SATISFIED,
             intent=intent.name,
             findings=findings,
-            reason=f"All {len(findings)} constraints hold. {primary.reason}",
+            reason=f"{all_hold} {primary.reason}",
         )
