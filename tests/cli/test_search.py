@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from wichtel.domain import BUILT_IN_INTENTS, Experiment, ExperimentConfig, Model, Registration
+from wichtel.domain import BUILT_IN_INTENTS, Experiment, ExperimentConfig, Model, QuotaGroup, Registration
 
 
 @pytest.fixture(scope="module")
 def found(service: Any) -> None:
-    """Three experiments."""
+    """Three experiments that wait."""
     with service.app.db.transaction() as tx:
+        tx.quota_groups.put(QuotaGroup(name="t", max_in_progress=0))
         tx.models.add(Model(name="search/cli", owner="ana", team="t", head="v", created=tx.now))
         tx.registrations.add(Registration(id="r-cli", owner="ana", models=(), protocols=(), experiments=(), created=tx.now))
         for i, owner in enumerate(("ana", "bo", "=ana")):
