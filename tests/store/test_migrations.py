@@ -11,7 +11,6 @@ from wichtel.domain import DatabaseTooNew, SystemFault
 from wichtel.store import Database, schema
 from wichtel.store.tables import metadata
 
-
 # An index of an expression, which Alembic cannot compare; the next test does.
 _TRIGRAMS = "ix_experiments_trigrams"
 
