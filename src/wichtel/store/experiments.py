@@ -17,6 +17,7 @@ from wichtel.store.types import Time
 
 # The others are there to be searched by, or are the exporter's.
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
+_NAMES = tuple(column.name for column in _OWN_COLUMNS)
 _NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
@@ -100,9 +101,9 @@ class Experiments(Repository):
             InvalidInput: text that says no query, a limit out of range, or something that is no cursor.
         """
         wanted = parse_query(query) if isinstance(query, str) else query
-        now, dialect = self.now, self.connection.dialect.name
-        rest, words = sift(wanted, now=now, dialect=dialect)
-        fit = sa.select(*_OWN_COLUMNS).where(condition(rest, now=now, dialect=dialect))
+        dialect = self.connection.dialect.name
+        rest, words = sift(wanted, now=lambda: self.now, dialect=dialect)
+        fit = sa.select(*_OWN_COLUMNS).where(condition(rest, now=lambda: self.now, dialect=dialect))
         page = fetch(self.connection, stages(sort, fit, words), _read, limit=limit, cursor=cursor, name=str(sort))
         return replace(page, total=count(self.connection, fit if words is None else fit.where(words.indexed))) if total else page
 
@@ -227,7 +228,8 @@ _FINISH = (
 
 
 def _read(row: sa.Row[Any]) -> Experiment:
-    values = {column.name: row._mapping[column.name] for column in _OWN_COLUMNS}
+    # They come first, whatever else was asked for.
+    values = dict(zip(_NAMES, row, strict=False))
     status = values["status"]
     return Experiment(
         **(values | {"state": ExperimentState(values["state"]), "status": None if status is None else ExperimentStatus(status)})

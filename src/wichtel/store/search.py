@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import reduce
@@ -27,18 +27,18 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
 _BY_TIME = frozenset({"model", "protocol", "intent", "owner", "quota_group", "status"})
 
 
-def condition(query: Query, *, now: datetime, dialect: str) -> sa.ColumnElement[bool]:
+def condition(query: Query, *, now: Callable[[], datetime], dialect: str) -> sa.ColumnElement[bool]:
     """Whether a row of `experiments` fits `query`; never null, so that the opposite is its opposite.
 
     Args:
         query: What is asked.
-        now: What times such as ``-7d`` count from.
+        now: Tells what times such as ``-7d`` count from. Asked only if there are such.
         dialect: ``sqlite`` or ``postgresql``.
     """
     return _Conditions(now, dialect).of(query)
 
 
-def sift(query: Query, *, now: datetime, dialect: str) -> tuple[Query, Sieve | None]:
+def sift(query: Query, *, now: Callable[[], datetime], dialect: str) -> tuple[Query, Sieve | None]:
     """`query` without the words that all of its answers contain, and these."""
     terms = query.terms if isinstance(query, And) else (query,)
     words = And(tuple(term for term in terms if _is_text(term)))
@@ -54,7 +54,7 @@ def _is_text(term: Query) -> bool:
 
 
 class _Conditions:
-    def __init__(self, now: datetime, dialect: str, *, trigrams: bool = True) -> None:
+    def __init__(self, now: Callable[[], datetime], dialect: str, *, trigrams: bool = True) -> None:
         self.now = now
         self.dialect = dialect
         self.trigrams = trigrams and dialect == "postgresql"
@@ -141,12 +141,12 @@ class _Conditions:
     def equals(self, column: sa.Column[Any], value: Moment | float) -> sa.ColumnElement[bool]:
         if not isinstance(value, Moment):
             return column == _number(column, value)
-        begin, after = value.span(self.now)
+        begin, after = value.span(self.now())
         return sa.and_(column >= _time(begin), column < _time(after))
 
     def compares(self, column: sa.Column[Any], operator: str, value: Moment | float) -> sa.ColumnElement[bool]:
         if isinstance(value, Moment):
-            begin, after = value.span(self.now)
+            begin, after = value.span(self.now())
             # After a day is after the last moment of it.
             if operator in (">", "<="):
                 return column >= _time(after) if operator == ">" else column < _time(after)
