@@ -125,7 +125,7 @@ def test_a_branch_has_what_the_patch_has(client: Client, deeper: Experiment, rep
     made = client.experiments.branch(deeper.id, repository.folder, path="models/forest")
     assert made.branch == f"wichtel/{deeper.id}"
     assert deeper.result is not None
-    files = SourceTree.from_archive(client.models.archive(deeper.result.candidate)).files
+    files = SourceTree.from_archive(client.models.source(deeper.result.candidate)).files
     assert repository.files(made.commit) == {"README": b"models\n", **{f"models/forest/{path}": content for path, content in files.items()}}
     with pytest.raises(IllegalTransition, match=r"job\.toml is not there"):
         client.experiments.branch(deeper.id, repository.folder, name="other")

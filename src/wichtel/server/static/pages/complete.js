@@ -2,6 +2,8 @@
 const box = document.querySelector("[data-complete]");
 const list = document.getElementById(box.getAttribute("aria-controls"));
 let found = [];
+// What stood before the caret when these were asked for; somebody may have typed on since.
+let askedFor = "";
 let at = -1;
 let asked = 0;
 let timer = 0;
@@ -42,7 +44,7 @@ function choose(next) {
 function take(i) {
   const one = found[i];
   const caret = box.selectionStart;
-  const begin = caret - one.replaces;
+  const begin = Math.min(caret, askedFor.length - one.replaces);
   const end = /[:>.]$/.test(one.text) ? one.text : `${one.text} `;
   box.value = box.value.slice(0, begin) + end + box.value.slice(caret);
   box.setSelectionRange(begin + end.length, begin + end.length);
@@ -56,6 +58,7 @@ async function ask() {
   const answer = await fetch(`${box.dataset.complete}?${new URLSearchParams({ before })}`);
   if (!answer.ok || number !== asked || document.activeElement !== box) return;
   found = await answer.json();
+  askedFor = before;
   at = -1;
   show();
 }
