@@ -3,7 +3,7 @@
 ``api``
     The services below, behind HTTP (`wichtel.server`).
 ``orchestrator``
-    Carries out workflows: scheduling, listeners, the steps of protocols.
+    Starts experiments and carries out workflows: the steps of protocols, listeners; and the periodic jobs.
 ``controller``
     Hands runs to worker processes and runs studies; one leads at a time.
 """
