@@ -122,7 +122,7 @@ def serve(app: App, listening: socket.socket, *, ready: Callable[[], None] | Non
         ready: Called when requests are about to be answered.
     """
     server, requests = _server(app, app.settings.stop_seconds)
-    # What was imported stays. To look through all of it again and again for garbage would hold up answers for a third of a second.
+    # What was imported stays. To look through all of it again and again for garbage would hold up answers.
     gc.collect()
     gc.freeze()
     if ready is not None:

@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 _BUSY_SECONDS = 30
 #: Between two looks at a database that is waited for, and between two lines of the log about it.
 _LOOK_SECONDS = 0.5
+_TELL_SECONDS = 10.0
 #: What was used so lately is taken to be connected still.
 _FRESH_SECONDS = 1.0
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|ALTER|DROP)\b", re.IGNORECASE)
-_TELL_SECONDS = 10.0
 #: Said by a server that is there. Words rather than codes: of a connection that fails, the driver keeps no code.
 _REFUSED = re.compile(r'FATAL: +(.*authentication failed|(database|role) ".*" does not exist|no pg_hba\.conf entry)')
 
@@ -309,7 +309,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     def _returned(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
         record.info["since"] = time.monotonic()
 
-    # Not `pool_pre_ping`: that asks each time, and under load half of all that a request waits for are such questions.
+    # Not `pool_pre_ping`: that asks each time, one more question for every one or two that a request has.
     @sa.event.listens_for(engine, "checkout")
     def _taken(connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
         if time.monotonic() - record.info.get("since", math.inf) > _FRESH_SECONDS:
