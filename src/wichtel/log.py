@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from wichtel.domain.doing import said
 
@@ -27,13 +28,25 @@ def configure(level: str, form: str) -> None:
         level: Least grave kind of message; see `Settings.log_level`.
         form: See `Settings.log_format`.
     """
-    handler = logging.StreamHandler()
+    handler = StandardError()
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
         # What they tell at the level info is for those who look into them.
         for chatty in ("alembic", "uvicorn", "httpx2", "httpcore2"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is by then: a notebook or a test exchanges it, and closes the one that was."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Where it goes."""
+        return sys.stderr
 
 
 def masked(text: str) -> str:
