@@ -5,7 +5,8 @@ These are SQLite files, and a real PostgreSQL that each test process starts when
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,17 +112,12 @@ holdout = [2020-01-03T00:00:00Z, 2020-01-04T00:00:00Z]
 """
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of a module; what they make in it needs names of their own.
-
-    Not for all of a process: it may carry out workflows only once, and Hypothesis takes other threads' random numbers for its own.
-    """
+@contextmanager
+def _serving(folder: Path) -> Iterator[Service]:
     from wichtel.app import App
     from wichtel.server import Background, listen
     from wichtel.settings import load_settings
 
-    folder = tmp_path_factory.mktemp("service")
     write_inputs(folder)
     app = App(load_settings({"home": folder / "home", "workers": 1, "bootstrap_resamples": 100, "requests_per_second": 0}))
     try:
@@ -133,6 +129,22 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             yield Service(app, f"http://127.0.0.1:{socket.getsockname()[1]}", token, folder)
     finally:
         app.stop()
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Service]]:
+    """Starts a service, in a folder of its own. One at a time: a process carries out workflows for one."""
+    return lambda: _serving(tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture(scope="module")
+def service(serving: Callable[[], AbstractContextManager[Service]]) -> Iterator[Service]:
+    """One service for all tests of a module; what they make in it needs names of their own.
+
+    Not for all of a process, since Hypothesis takes other threads' random numbers for its own.
+    """
+    with serving() as started:
+        yield started
 
 
 def write_inputs(folder: Path) -> None:

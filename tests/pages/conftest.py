@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,14 @@ def plan(folder: Path, name: str, **changes: str) -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def service(serving: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """One for all tests of the pages: what it takes to fill it is spent once."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
 def world(service: Any) -> Iterator[World]:
     """Experiments that a worker carried out."""
     client = wt.Client(url=service.url, token=service.token)
@@ -97,7 +104,7 @@ def chromium() -> str:
     pytest.fail("There is no Chromium: run `make browser`, or install it.")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """Chromium."""
     from playwright.sync_api import sync_playwright
@@ -136,7 +143,7 @@ def tab(browser: Any, world: World) -> Iterator[Callable[..., Tab]]:
         yield lambda **how: stack.enter_context(Tab(browser, world, **{"token": world.token, **how}))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core."""
     if not AXE.exists():

@@ -26,7 +26,7 @@ PAGES = {
 
 
 def address(name: str, world: Any) -> str:
-    return PAGES[name].format(good=world.good, failed=world.failed)
+    return PAGES[name].format_map(vars(world))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -132,7 +132,7 @@ def test_without_scripts_everything_can_be_read_and_turned(world: Any, browser: 
     page.fill("input[name=token]", world.token)
     page.get_by_role("button", name="Log in").click()
     assert page.url.endswith("/experiments?sort=id")
-    page.fill("#query", "status:SATISFIED")
+    page.fill("#query", f"id:{world.good} status:SATISFIED")
     page.get_by_role("button", name="Search").click()
     assert page.locator("tbody tr").count() == 1
     page.goto("/experiments?limit=25")
@@ -152,7 +152,7 @@ def test_the_theme_is_remembered(world: Any, tab: Callable[..., Any]) -> None:
 
 def test_pages_of_a_list_its_size_and_columns_are_in_the_address_and_remembered(world: Any, tab: Callable[..., Any]) -> None:
     page = tab().page
-    page.goto("/experiments?limit=50&columns=id,owner,delta.auc&sort=-delta.auc")
+    page.goto(f"/experiments?query=id:{world.plain},{world.good}&limit=50&columns=id,owner,delta.auc&sort=-delta.auc")
     assert page.locator("thead th").all_inner_texts()[1:] == ["Experiment", "Owner", "delta.auc↓"]
     assert page.locator("tbody tr a").first.inner_text() == world.good
     page.goto("/experiments")

@@ -1,34 +1,20 @@
-// Charts, each fed by the public API. A kind of chart is a function of what was fetched that gives ECharts its options.
+// Charts, each fed by the public API. data-chart="experiment.curves" is the function `curves` of charts/experiment.js: of what was fetched, its
+// names, and what `tools` has, it gives ECharts its options. A page asks for one such file, whatever it draws.
 const drawn = new Set();
 
-function token(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-}
-
-const number = (value) => (typeof value === "string" ? { $Infinity: Infinity, "$-Infinity": -Infinity }[value] ?? NaN : value);
-
-const kinds = {
-  // Metrics by step: the first metric that all have, the others to be chosen in the legend.
-  curves(fetched, names) {
-    const metrics = [...new Set(fetched.flatMap((page) => page.items.flatMap((m) => Object.keys(m.metrics))))].sort();
-    const looks = [{ color: token("muted"), type: "dashed" }, { color: token("accent"), type: "solid" }];
-    const series = metrics.flatMap((metric) => fetched.map((page, i) => ({
-      name: `${metric}, ${names[i]}`,
-      type: "line",
-      showSymbol: page.items.length < 40,
-      sampling: "lttb",
-      lineStyle: { type: looks[i % 2].type, width: 2 },
-      itemStyle: { color: looks[i % 2].color },
-      data: page.items.filter((m) => metric in m.metrics).map((m) => [m.step, number(m.metrics[metric])]),
-    })));
-    const selected = Object.fromEntries(series.map((one) => [one.name, one.name.startsWith(`${metrics[0]},`)]));
-    return { xAxis: { type: "value", name: "step" }, yAxis: { type: "value", scale: true }, series, legend: { type: "scroll", selected } };
-  },
+const tools = {
+  // A colour or a font of main.css, as it is in this light.
+  token: (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(),
+  // A number of the API, which writes those that JSON does not know as words.
+  number: (value) => (typeof value === "string" ? { $Infinity: Infinity, "$-Infinity": -Infinity }[value] ?? NaN : value),
 };
+const { token } = tools;
 
 export async function draw(element, assets) {
-  const [echarts, ...fetched] = await Promise.all([
+  const [file, kind] = element.dataset.chart.split(".");
+  const [echarts, kinds, ...fetched] = await Promise.all([
     import(`${assets}vendor/echarts/echarts.esm.min.js`),
+    import(`${assets}pages/charts/${file}.js`),
     ...element.dataset.src.split(" ").map((address) => fetch(address).then((answer) => answer.json())),
   ]);
   element.replaceChildren();
@@ -36,7 +22,7 @@ export async function draw(element, assets) {
   const paint = () => {
     const text = { color: token("muted"), fontFamily: token("sans") };
     const axis = { axisLine: { lineStyle: { color: token("line-strong") } }, splitLine: { lineStyle: { color: token("line") } }, axisLabel: text, nameTextStyle: text };
-    const options = kinds[element.dataset.chart](fetched, element.dataset.names.split(" "));
+    const options = kinds[kind](fetched, element.dataset.names.split(" "), tools);
     for (const name of ["xAxis", "yAxis"]) options[name] = { ...axis, ...options[name] };
     options.legend = { textStyle: text, inactiveColor: token("line-strong"), top: 0, ...options.legend };
     // As text on the canvas: markup would bring styles along, which the page forbids.
