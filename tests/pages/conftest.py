@@ -38,6 +38,8 @@ class World:
     plain: str
     failed: str
     evil: str
+    #: What the first of them was asked for with.
+    registration: str
 
 
 def plan(folder: Path, name: str, **changes: str) -> Path:
@@ -92,7 +94,7 @@ def world(service: Any) -> Iterator[World]:
     evil = register(["shop/weighed"], ["TrainModel"], intent="better").experiments[0]
     client.experiments.finish(evil, ExperimentStatus.USER_ERROR, EVIL)
     client.quota_groups.resume("default")
-    yield World(service.url, service.token, client, service.app, *ids, evil)
+    yield World(service.url, service.token, client, service.app, *ids, evil, made[0].id)
     client.close()
 
 

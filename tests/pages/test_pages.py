@@ -20,6 +20,8 @@ PAGES = {
     "nothing": "/experiments?query=owner:nobody",
     "satisfied": "/experiments/{good}",
     "failed": "/experiments/{failed}",
+    "registrations": "/registrations",
+    "registration": "/registrations/{registration}",
     "me": "/me",
     "lost": "/nothing",
 }

@@ -28,6 +28,8 @@ from wichtel.domain.experiment import (
     ExperimentConfig,
     ExperimentResult,
     Registration,
+    Standing,
+    Tally,
 )
 from wichtel.domain.failure import Failure, Rule, Symptom
 from wichtel.domain.histogram import Histogram
@@ -149,6 +151,7 @@ __all__ = [
     "RunState",
     "Sort",
     "Space",
+    "Standing",
     "StorageFailed",
     "Study",
     "StudySpec",
@@ -156,6 +159,7 @@ __all__ = [
     "SubjectKind",
     "Symptom",
     "SystemFault",
+    "Tally",
     "TooManyRequests",
     "Trial",
     "Tunable",

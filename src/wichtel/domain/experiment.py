@@ -97,6 +97,40 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an experiment stands, without how it was configured and what it found."""
+
+    id: str
+    model: str
+    protocol: str
+    state: ExperimentState
+    status: ExperimentStatus | None
+    cause: str
+    started: datetime | None
+    finished: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How the experiments of a registration stand."""
+
+    #: Status, or state of those that have not finished → how many.
+    counts: dict[str, int]
+    #: Whose share they take, in the order of names.
+    teams: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+    @property
+    def unfinished(self) -> int:
+        """How many of them have not finished."""
+        return sum(self.counts.get(state, 0) for state in ExperimentState if state is not ExperimentState.FINISHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """Models × protocols, as somebody asked for them."""
 

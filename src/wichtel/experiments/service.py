@@ -14,6 +14,8 @@ from wichtel.domain import (
     Query,
     Registration,
     Sort,
+    Standing,
+    Tally,
 )
 from wichtel.experiments.access import Principal
 from wichtel.experiments.ending import CLEAN_UP, end, end_many
@@ -131,6 +133,16 @@ class Experiments:
         with self._db.read() as tx:
             return tx.registrations.page(owner=owner, limit=limit, cursor=cursor)
 
+    def tallies(self, registrations: Sequence[str]) -> dict[str, Tally]:
+        """Registration → how its experiments stand."""
+        with self._db.read() as tx:
+            return tx.experiments.tallies(registrations)
+
+    def standings(self, identities: Sequence[str]) -> dict[str, Standing]:
+        """How the experiments of these ids stand, by id; those that are not there are left out."""
+        with self._db.read() as tx:
+            return tx.experiments.standings(identities)
+
     def cancel_registration(self, identity: str, principal: Principal) -> Registration:
         """Cancel it with all its experiments that have not finished.
 
@@ -172,6 +184,11 @@ class Experiments:
         """
         with self._db.read() as tx:
             return tx.experiments.get(identity)
+
+    def many(self, identities: Sequence[str]) -> dict[str, Experiment]:
+        """The experiments of these ids, by id; those that are not there are left out."""
+        with self._db.read() as tx:
+            return {experiment.id: experiment for experiment in tx.experiments.many(identities)}
 
     def steps(self, identity: str) -> list[StepStatus]:
         """The steps of its workflow so far."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import AlreadyExists, Experiment, ExperimentResult, ExperimentState, ExperimentStatus, Failure, Query, Sort, parse_query
+from wichtel.domain import (
+    AlreadyExists,
+    Experiment,
+    ExperimentResult,
+    ExperimentState,
+    ExperimentStatus,
+    Failure,
+    Query,
+    Sort,
+    Standing,
+    Tally,
+    parse_query,
+)
 from wichtel.store.page import Page, count, fetch
 from wichtel.store.repository import Repository, parts
 from wichtel.store.search import condition, sift, stages
@@ -18,6 +31,7 @@ from wichtel.store.types import Time
 # The others are there to be searched by, or are the exporter's.
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
 _NAMES = tuple(column.name for column in _OWN_COLUMNS)
+_STANDING = tuple(experiments.c[field.name] for field in fields(Standing))
 _NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
@@ -78,6 +92,27 @@ class Experiments(Repository):
         """The quota groups of a registration's experiments, in the order of names."""
         query = sa.select(experiments.c.quota_group).where(experiments.c.registration == registration).distinct()
         return list(self.connection.execute(query.order_by(experiments.c.quota_group)).scalars())
+
+    def tallies(self, registrations: Sequence[str]) -> dict[str, Tally]:
+        """Registration → how its experiments stand."""
+        c = experiments.c
+        counts: dict[str, Counter[str]] = {identity: Counter() for identity in registrations}
+        teams: dict[str, set[str]] = {identity: set() for identity in registrations}
+        standing = sa.func.coalesce(c.status, c.state)
+        for part in parts(list(counts)):
+            query = sa.select(c.registration, c.quota_group, standing, sa.func.count()).where(c.registration.in_(part))
+            for identity, team, stands, number in self.connection.execute(query.group_by(c.registration, c.quota_group, standing)):
+                counts[identity][stands] += number
+                teams[identity].add(team)
+        return {identity: Tally(counts=dict(counts[identity]), teams=tuple(sorted(teams[identity]))) for identity in counts}
+
+    def standings(self, experiment_ids: Sequence[str]) -> dict[str, Standing]:
+        """How those of these ids stand, by id: a fraction of what reading them whole takes."""
+        found: dict[str, Standing] = {}
+        for part in parts(experiment_ids):
+            rows = self.connection.execute(sa.select(*_STANDING).where(experiments.c.id.in_(part)))
+            found |= {row.id: Standing(**_with_states(dict(row._mapping))) for row in rows}
+        return found
 
     def search(
         self,
@@ -229,8 +264,9 @@ _FINISH = (
 
 def _read(row: sa.Row[Any]) -> Experiment:
     # They come first, whatever else was asked for.
-    values = dict(zip(_NAMES, row, strict=False))
+    return Experiment(**_with_states(dict(zip(_NAMES, row, strict=False))))
+
+
+def _with_states(values: dict[str, Any]) -> dict[str, Any]:
     status = values["status"]
-    return Experiment(
-        **(values | {"state": ExperimentState(values["state"]), "status": None if status is None else ExperimentStatus(status)})
-    )
+    return values | {"state": ExperimentState(values["state"]), "status": None if status is None else ExperimentStatus(status)}

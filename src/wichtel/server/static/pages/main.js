@@ -97,7 +97,7 @@ async function replace(address) {
   }
   results.dataset.liveSrc = address;
   const first = !new URL(address, location.href).searchParams.get("cursor");
-  if (first) results.dataset.live = "experiment/";
+  if (first) results.dataset.live = results.dataset.liveFirst ?? "experiment/";
   else delete results.dataset.live;
 }
 if (results) {
