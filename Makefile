@@ -89,7 +89,7 @@ setup: $(READY) ## Only the virtual environment
 .PHONY: lock
 lock: $(READY) ## Write the files under requirements anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
-	  --extra server --extra keras --extra plot --extra mlflow --extra tensorboard --extra oidc --extra otel --extra bench --group dev pyproject.toml -o requirements/dev.txt
+	  --extra server --extra demo --extra keras --extra plot --extra mlflow --extra tensorboard --extra oidc --extra otel --extra bench --group dev pyproject.toml -o requirements/dev.txt
 	# The same versions of what both need, so that one environment holds both.
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	  -c <(sed -E '/^ *(--hash|#)/d; s/ *\\$$//' requirements/dev.txt) --group bench pyproject.toml -o requirements/bench.txt

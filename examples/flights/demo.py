@@ -67,8 +67,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 def prepare(client: Client, folder: Path, console: Console) -> None:
     """Register the dataset and the models, unless they are there."""
-    sys.path.insert(0, str(HERE))
-    from data import flights
+    from wichtel.demo.flights import flights
 
     begin = time.monotonic()
     try:

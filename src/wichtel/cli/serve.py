@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -31,14 +32,22 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 for any that is free.")] = None,
     roles: Annotated[str | None, typer.Option(help="What this process does: api,orchestrator,controller.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="With models of real flights, on which it works; in a home of its own.")] = False,
 ) -> None:
     """The service, in one process, until ctrl-C or SIGTERM; a second one ends it at once.
 
     What is under way then goes on when it is started again, or, on PostgreSQL, in another replica at once.
     """
     settings = here.settings(host=host, port=port, roles=roles, workers=workers)
+    if demo:
+        from wichtel.demo import HOME, TOKENS, Demo
+
+        if any(s.name == "home" and s.origin == "default" for s in settings.describe()):
+            # What people work on is not mixed with it.
+            settings = replace(here, home=str(HOME)).settings(host=host, port=port, roles=roles, workers=workers)
+        Demo.check(settings)
     from wichtel.log import configure
-    from wichtel.server import HomeLock, listen, write_token
+    from wichtel.server import HomeLock, listen, read_token, write_token
     from wichtel.server import serve as serve_
     from wichtel.server.departure import LEFTOVERS_SECONDS, leave_within
 
@@ -60,14 +69,21 @@ def serve(
             app.url = url
             stack.callback(app.stop)
             token = app.access.initialise()
+            if demo:
+                Demo.claim(settings.home, fresh=token is not None)
             if token is not None:
                 # Before anything else can fail: nobody can read it again.
                 path = write_token(settings.home, token)
                 here.out.say(f"The first access token, shown this once; {path} keeps it for you:\n  {token}")
-                if url:
-                    # What stands behind the # is for the page alone; no server and no proxy is told of it.
-                    here.out.say(f"With a browser, this link logs you in:\n  {url}/login#{token}")
+            # Whoever looks at the demo again need not look for the token.
+            known = token or (read_token(settings.home) if demo else None)
+            if known is not None and url:
+                # What stands behind the # is for the page alone; no server and no proxy is told of it.
+                here.out.say(f"With a browser, this link logs you in:\n  {url}/login#{known}")
             app.start(settings.roles)
+            if demo:
+                here.out.say(f"The demo lives in {settings.home}; the tokens of its people are in {settings.home / TOKENS}.")
+                stack.enter_context(Demo(app, here.out.say))
 
             def ready() -> None:
                 data = {"url": url, "roles": list(settings.roles), "home": str(settings.home), "replica": app.replica, "token": token}
