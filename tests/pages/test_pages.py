@@ -22,6 +22,8 @@ PAGES = {
     "failed": "/experiments/{failed}",
     "registrations": "/registrations",
     "registration": "/registrations/{registration}",
+    "datasets": "/datasets",
+    "dataset": "/datasets/d",
     "me": "/me",
     "lost": "/nothing",
 }

@@ -13,6 +13,9 @@ from wichtel.domain import (
     Dataset,
     Intent,
     InvalidInput,
+    ModelVersion,
+    NotFound,
+    StorageFailed,
     applied_intents,
     check_name,
     choose_intent,
@@ -104,6 +107,28 @@ class Datasets:
         """
         with self._db.read() as tx:
             return tx.datasets.page(limit=limit, cursor=cursor)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Whose files may be registered; with none, any that this process can read."""
+        return tuple(map(str, self._folders))
+
+    def size(self, dataset: Dataset) -> int | None:
+        """The bytes of its examples as they are kept; None if they cannot be found now."""
+        try:
+            return self._artifacts.size(dataset.digest)
+        except (NotFound, StorageFailed):
+            return None
+
+    def used(self) -> dict[str, int]:
+        """Dataset → how many models learn from it."""
+        with self._db.read() as tx:
+            return tx.versions.by_dataset()
+
+    def models(self, name: str, limit: int = 100, after: str | None = None) -> builtins.list[ModelVersion]:
+        """The heads that learn from a dataset, by the names of their models, from the first after `after`."""
+        with self._db.read() as tx:
+            return tx.versions.on_dataset(name, limit=limit, after=after)
 
 
 class Intents:

@@ -149,6 +149,32 @@ class Versions(Repository):
         oldest = Stage(sa.select(versions).where(versions.c.model == model), (versions.c.created, versions.c.id))
         return fetch(self.connection, [oldest], lambda row: ModelVersion(**row._mapping), limit=limit, cursor=cursor)
 
+    def on_dataset(self, dataset: str, *, limit: int = 100, after: str | None = None) -> list[ModelVersion]:
+        """The heads that learn from `dataset`, of models that are not archived, in the order of their models' names."""
+        text = sa.type_coerce(versions.c.analysis, sa.Text)
+        query = _heads(sa.select(versions)).where(text.contains(f'{_DATASET}{dataset}"', autoescape=True))
+        query = query.order_by(models.c.name).limit(limit)
+        if after is not None:
+            query = query.where(models.c.name > after)
+        return [ModelVersion(**row._mapping) for row in self.connection.execute(query)]
+
+    def by_dataset(self) -> dict[str, int]:
+        """Dataset → how many models that are not archived have a head that learns from it."""
+        place = sa.func.instr if self.connection.dialect.name == "sqlite" else sa.func.strpos
+        text = sa.type_coerce(versions.c.analysis, sa.Text)
+        rest = sa.func.substr(text, place(text, _DATASET) + len(_DATASET), 256)
+        named = _heads(sa.select(sa.func.substr(rest, 1, place(rest, '"') - 1).label("dataset"))).subquery()
+        query = sa.select(named.c.dataset, sa.func.count()).group_by(named.c.dataset)
+        return {dataset: number for dataset, number in self.connection.execute(query)}  # noqa: C416 -- rows are no pairs to mypy
+
+
+#: Before a dataset's name in the text of an analysis, behind the last of what a user may have written.
+_DATASET = '}},"job":{"dataset":"'
+
+
+def _heads(query: sa.Select[Any]) -> sa.Select[Any]:
+    return query.join(models, models.c.head == versions.c.id).where(models.c.archived.is_(None))
+
 
 class Datasets(Repository):
     """Registered datasets, by name."""

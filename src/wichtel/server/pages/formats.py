@@ -112,6 +112,22 @@ def count(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or one + 's'}"
 
 
+def size(value: int | None) -> str:
+    """So many bytes.
+
+    >>> size(712), size(1_536_000), size(None)
+    ('712 B', '1.54 MB', '–')
+    """
+    if value is None:
+        return "–"
+    scaled = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if scaled < 1000:
+            return f"{scaled:.3g} {unit}"
+        scaled /= 1000
+    return f"{number(scaled, 3)} TB"
+
+
 def words(value: Any) -> str:
     """A name of the code as words.
 
@@ -128,5 +144,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
     "signed": signed,
+    "size": size,
     "words": words,
 }
