@@ -38,6 +38,7 @@ from wichtel.experiments import (
     Protocols,
     Quotas,
     Runs,
+    SavedSearches,
     Sessions,
     Starter,
     Statistics,
@@ -121,6 +122,7 @@ class App:
             baseline_max_age_days=settings.baseline_max_age_days,
         )
         self.comparisons = Comparisons(self.db)
+        self.saved_searches = SavedSearches(self.db)
         self.handover = Handover(self.db, self.artifacts)
         self.quotas = Quotas(self.db, default_share=settings.default_quota)
         self.waits = Waits(self.db, default_share=settings.default_quota)

@@ -56,3 +56,18 @@ def test_a_mistake_is_pointed_at(wichtel: Any) -> None:
     assert "\n  owner:ana stattus:SATISFIED\n            ^^^^^^^\n" in said.err
     assert "'status'" in said.err
     assert "'verdict'" in wichtel("experiments", "list", "--fields", "result.verdikt", expect=2).err
+
+
+@pytest.mark.usefixtures("found")
+def test_a_search_is_kept_under_a_name(wichtel: Any) -> None:
+    wichtel("searches", "save", "CLI's", "model:search/cli", "NOT", "owner:bo", "--sort", "id", "--columns", "id,owner")
+    assert [e["id"] for e in wichtel("experiments", "list", "--saved", "CLI's", "--json").data] == ["e-cli0", "e-cli2"]
+    assert [e["id"] for e in wichtel("experiments", "list", "owner:ana", "--saved", "CLI's", "--json").data] == ["e-cli0"]
+    wichtel("searches", "rename", "CLI's", "Mine")
+    [kept] = wichtel("searches", "list", "--json").data
+    assert (kept["name"], kept["columns"], kept["sort"]) == ("Mine", ["id", "owner"], "id")
+    assert wichtel("searches", "show", "Mine", "--json").data == kept
+    assert "'Mine'" in wichtel("searches", "show", "Mind", expect=4).err
+    assert wichtel("searches", "share", "Mine", "default", "--json").data["team"] == "default"
+    wichtel("searches", "delete", "Mine")
+    assert wichtel("searches", "list", "--json").data == []

@@ -141,6 +141,14 @@ CALLS: dict[str, list[Call]] = {
     "DELETE /v1/channels/{channel}": [Call("change_channel", "/v1/channels/none", owner="{who}")],
     "POST /v1/channels/{channel}:test": [Call("change_channel", "/v1/channels/none:test", owner="{who}", harmless=True)],
     "GET /v1/channels": [Call(None, "/v1/channels"), Call("see_notifications", "/v1/channels?everyone=true")],
+    "POST /v1/saved-searches": [
+        team("save_search", "/v1/saved-searches", {"name": "s-{who}", "team": "ads"}),
+        Call("save_search", "/v1/saved-searches", {"name": "mine-{who}"}, owner="{who}"),
+    ],
+    "PUT /v1/saved-searches/{search}": [
+        Call("save_search", "/v1/saved-searches/none", {"name": "s"}, owner="{who}"),
+    ],
+    "DELETE /v1/saved-searches/{search}": [Call("save_search", "/v1/saved-searches/none", owner="{who}")],
     "POST /v1/watches": [Call("watch", "/v1/watches", {"kind": "experiment", "subject": "e-1"})],
     "DELETE /v1/watches": [Call("watch", "/v1/watches?kind=experiment&subject=e-1")],
     "PUT /v1/teams": [Call("manage_teams", "/v1/teams", {"name": "new"})],
@@ -178,6 +186,7 @@ READS = {
     "/v1/datasets": "", "/v1/datasets/{name}": "/v1/datasets/d", "/v1/intents": "", "/v1/intents/{name}": "/v1/intents/none?model=m",
     "/v1/protocols": "", "/v1/protocols/{name}": "/v1/protocols/TrainModel",
     "/v1/registrations": "", "/v1/registrations/{registration}": "/v1/registrations/r-1",
+    "/v1/saved-searches": "", "/v1/saved-searches/{search}": "/v1/saved-searches/none",
     "/v1/experiments": "", "/v1/experiments/{experiment}": "/v1/experiments/e-1", "/v1/analysis": "?ids=e-1",
     "/v1/experiments/{experiment}/steps": "/v1/experiments/e-1/steps", "/v1/experiments/{experiment}/diff": "/v1/experiments/e-1/diff",
     "/v1/experiments/{experiment}/export": "/v1/experiments/e-1/export", "/v1/queue": "",

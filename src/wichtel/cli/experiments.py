@@ -33,7 +33,10 @@ def list_(
     since: Annotated[datetime | None, typer.Option(help="Registered then or later; UTC.")] = None,
     before: Annotated[datetime | None, typer.Option(help="Registered before; UTC.")] = None,
     text: Annotated[str | None, typer.Option(help="Part of the id, model, protocol, owner, intent or cause.")] = None,
-    sort: Annotated[str, typer.Option(help="A field of the query language; a minus before it for the largest first.")] = "-created",
+    saved: Annotated[str | None, typer.Option(help="What a saved search asks for as well, in its order; see `wichtel searches`.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="A field of the query language; a minus before it for the largest first. By default -created.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Most that are shown; 0 for all.")] = 50,
     fields: Annotated[str | None, typer.Option(help="Only these, such as id,status,result.verdict.reason.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, for spreadsheets.")] = False,
@@ -54,18 +57,21 @@ def list_(
         "status": one_of(ExperimentStatus, status, "--status"),
         "state": one_of(ExperimentState, state, "--state"),
     }
-    wanted = str(
-        all_of(
-            parse_query(" ".join(query or ())),
-            *(equals(name, value) for name, value in names.items() if value is not None),
-            contains("model", model) if model else None,
-            compares("created", ">=", since.replace(tzinfo=UTC)) if since else None,
-            compares("created", "<", before.replace(tzinfo=UTC)) if before else None,
-            Word(Pattern((text,))) if text else None,
-        )
-    )
+    terms = [
+        parse_query(" ".join(query or ())),
+        *(equals(name, value) for name, value in names.items() if value is not None),
+        contains("model", model) if model else None,
+        compares("created", ">=", since.replace(tzinfo=UTC)) if since else None,
+        compares("created", "<", before.replace(tzinfo=UTC)) if before else None,
+        Word(Pattern((text,))) if text else None,
+    ]
     chosen = [name.strip() for name in fields.split(",")] if fields else list(CSV_FIELDS) if csv else []
     with here.client() as client:
+        if saved:
+            kept = client.saved_searches.find(saved)
+            terms.append(parse_query(kept.query))
+            sort = sort or kept.sort
+        wanted, sort = str(all_of(*terms)), sort or "-created"
         if count:
             total = client.experiments.count(wanted)
             here.out.fields({"count": total}, [("experiments", total)])

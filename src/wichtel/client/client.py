@@ -19,6 +19,7 @@ from wichtel.client.jobs import Jobs
 from wichtel.client.models import Models
 from wichtel.client.notifications import Channels, Notifications, Triage, Watches
 from wichtel.client.queue import Limits, QuotaGroups, Waits
+from wichtel.client.saved_searches import SavedSearches
 from wichtel.client.usage import Usage
 from wichtel.client.work import Runs, Studies
 
@@ -61,6 +62,7 @@ class Client:
         self.protocols = Protocols(connection)
         self.registrations = Registrations(connection)
         self.experiments = Experiments(connection)
+        self.saved_searches = SavedSearches(connection)
         self.runs = Runs(connection)
         self.studies = Studies(connection)
         self.events = Events(connection)

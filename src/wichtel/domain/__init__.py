@@ -66,6 +66,7 @@ from wichtel.domain.query import Query, Sort
 from wichtel.domain.query_parser import parse_query
 from wichtel.domain.quota import ALL, Limit, LimitKind, Pause, QuotaGroup
 from wichtel.domain.run import Resources, RetryPolicy, Run, RunSpec
+from wichtel.domain.saved_search import SavedSearch
 from wichtel.domain.seed import seed_of
 from wichtel.domain.space import Config, Space
 from wichtel.domain.states import (
@@ -149,6 +150,7 @@ __all__ = [
     "Run",
     "RunSpec",
     "RunState",
+    "SavedSearch",
     "Sort",
     "Space",
     "Standing",

@@ -24,6 +24,7 @@ from wichtel.experiments.quotas import Quotas
 from wichtel.experiments.records import Exports
 from wichtel.experiments.registration import ProtocolRequest, RegisterModels
 from wichtel.experiments.rerun import On, Rerun, Seed
+from wichtel.experiments.saved_searches import SavedSearches, SaveSearch
 from wichtel.experiments.service import Experiments
 from wichtel.experiments.sessions import Sessions, Visit
 from wichtel.experiments.starter import Starter
@@ -67,6 +68,8 @@ __all__ = [
     "Role",
     "Rule",
     "Runs",
+    "SaveSearch",
+    "SavedSearches",
     "Scope",
     "Seed",
     "Sessions",

@@ -90,6 +90,7 @@ RULES: dict[str, Rule] = {
     "cancel_run": _team("cancel the run", Scope.EXPERIMENTS),
     # Who is told.
     "change_channel": _team("change the channels", Scope.EXPERIMENTS, owner=Role.VIEWER),
+    "save_search": _team("save searches", Scope.EXPERIMENTS, owner=Role.VIEWER),
     "watch": _anywhere("watch it", Scope.EXPERIMENTS, Role.VIEWER),
     "see_notifications": _service("see the channels and notifications of others"),
     "resolve_case": _service("resolve cases"),

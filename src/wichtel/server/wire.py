@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wichtel.domain import Dataset, Experiment, InvalidInput, ModelVersion, Registration, Study
+from wichtel.domain import Dataset, Experiment, InvalidInput, ModelVersion, Registration, SavedSearch, Study
 from wichtel.experiments.notifications import NewChannel
 from wichtel.server.exchange import current
 from wichtel.server.problems import TooLarge
@@ -62,6 +62,7 @@ _PLACES: dict[type, Callable[[Any], str]] = {
     NewChannel: lambda made: f"channels/{made.channel.id}",
     Principal: lambda principal: f"principals/{quote(principal.name)}",
     Registration: lambda registration: f"registrations/{registration.id}",
+    SavedSearch: lambda search: f"saved-searches/{search.id}",
     Study: lambda study: f"studies/{quote(study.spec.id)}",
 }
 

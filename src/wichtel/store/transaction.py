@@ -20,6 +20,7 @@ from wichtel.store.garbage import Garbage
 from wichtel.store.idempotency import Idempotency
 from wichtel.store.intents import Intents
 from wichtel.store.jobs import Jobs
+from wichtel.store.known_names import KnownNames
 from wichtel.store.limits import Limits
 from wichtel.store.measurements import Measurements
 from wichtel.store.metric_deltas import MetricDeltas
@@ -31,6 +32,7 @@ from wichtel.store.registrations import Registrations
 from wichtel.store.replicas import Leases, Replicas
 from wichtel.store.request_stats import RequestStats
 from wichtel.store.runs import Runs
+from wichtel.store.saved_searches import SavedSearches
 from wichtel.store.sessions import Sessions
 from wichtel.store.studies import Studies, Trials
 from wichtel.store.teams import Teams
@@ -236,6 +238,16 @@ class Transaction:
     def request_stats(self) -> RequestStats:
         """How many requests there were, and how long they took."""
         return RequestStats(self)
+
+    @cached_property
+    def saved_searches(self) -> SavedSearches:
+        """Searches under names."""
+        return SavedSearches(self)
+
+    @cached_property
+    def known_names(self) -> KnownNames:
+        """Names that occur."""
+        return KnownNames(self)
 
     @cached_property
     def counts(self) -> Counts:

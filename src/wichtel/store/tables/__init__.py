@@ -17,6 +17,7 @@ from wichtel.store.tables.quota import limits, quota_groups
 from wichtel.store.tables.replicas import leases, replicas
 from wichtel.store.tables.requests import idempotency, request_stats
 from wichtel.store.tables.runs import cancellations, measurements, runs, studies, trials
+from wichtel.store.tables.saved_searches import saved_searches
 from wichtel.store.tables.triage import triage
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "replicas",
     "request_stats",
     "runs",
+    "saved_searches",
     "sessions",
     "studies",
     "teams",
