@@ -4,8 +4,9 @@ Run as ``python benchmarks/maggy.py [--trials N] [--epochs N] [--scale S] [--ord
 
 1. The paper's network and space (its listing 4) on 5,000 images of MNIST, Keras on JAX, each process on one core: 100 random trials with
    the median rule after 4 trials on 2 workers; then the same trials, with the same seeds, as Spark tasks on 2 cores, to their end. Both
-   keep their Python processes from trial to trial, and on both sides a trial's time holds the compilation of its network. Without Spark,
-   the trials to their end are run by workers of Wichtel's without a pruner.
+   keep their Python processes from trial to trial, and on both sides a trial's time holds the compilation of its network; what trials have
+   in common, above all the random numbers that weights begin with, each side compiles once (JAX's cache, a folder for each). Without
+   Spark, the trials to their end are run by workers of Wichtel's without a pruner.
 2. The curves that this recorded (times and accuracies, `--record` keeps them) are lived through again with the rule by 4, 8, 16 and 32
    workers, which sleep instead of computing, in real time (or `--scale` of it); all four at once, for they need next to no processor.
    For Spark stands what arithmetic says: each task goes to the core that is free first, and nothing else takes any time.
@@ -51,6 +52,8 @@ ENVIRONMENT = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 
 
@@ -274,11 +277,13 @@ def first_part(options: argparse.Namespace) -> list[Lived]:
         path = Path(folder) / "images.npz"
         keep_images(path, FEW if options.quick else 1)
         data = {"images": str(path), "epochs": options.epochs}
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(folder) / "ours")
         study, ours = with_rule(options.trials, data, Path(folder))
         stopped = sum(t.state is RunState.STOPPED for t in study.trials)
         best = study.best_value
         print(f"2 workers, median rule: {ours:8.1f} s, {stopped} of {options.trials} stopped, best accuracy {best:.3f}", flush=True)
         tasks = [(dict(t.config), study.spec.trial_seed(t.number)) for t in study.trials]
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(folder) / "theirs")
         done = on_spark(tasks, data)
         who = "2 cores, Spark tasks"
         if done is None:

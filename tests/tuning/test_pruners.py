@@ -28,22 +28,20 @@ def test_conformance(name, check):
 
 @given(seed=st.integers(0, 10**6), trials=st.integers(1, 15))
 @settings(max_examples=40, deadline=None)
-def test_the_median_rule_is_what_the_paper_says(seed, trials):
+def test_the_median_rule_compares_averages_of_those_who_came_as_far(seed, trials):
     curves, pruner = suite.curves_of([]), Median(min_trials=2)
     reports: dict[int, list[tuple[int, float]]] = {}
-    ended = set()
     for trial, step, value in suite.random_events(seed, trials):
         if step is None:
             curves.end(trial)
-            ended.add(trial)
             continue
         curves.add(trial, step, value)
         reports.setdefault(trial, []).append((step, value))
         averages = [
             statistics.fmean(v for s, v in r if s <= step) for other, r in reports.items() if other != trial and r[0][0] <= step <= r[-1][0]
         ]
-        best = max(v for _, v in reports[trial])
-        expected = len(ended) >= 2 and len(averages) >= 2 and best < statistics.median(averages) - 1e-12
+        own = statistics.fmean(v for _, v in reports[trial])
+        expected = len(averages) >= 2 and own < statistics.median(averages) - 1e-12
         assert pruner.decide(curves, trial).stop == expected
 
 
@@ -74,6 +72,22 @@ def test_a_trial_that_diverged_is_stopped():
     decision = Median().decide(curves, 9)
     assert decision.stop
     assert "-inf" in decision.reason
+
+
+def test_whoever_only_guesses_does_not_get_by_with_the_best_of_many_guesses():
+    rng = np.random.default_rng(0)
+    guesses = [(t, s, 0.1 + rng.normal(0, 0.01)) for t in range(10) for s in range(1, 21)]
+    learn = [(10 + t, s, 0.1 + 0.001 * s) for t in range(11) for s in range(1, 21)]
+    curves, last = suite.curves_of(learn), {}
+    for trial, step, value in guesses:
+        curves.add(trial, step, value)
+        last[trial] = Median().decide(curves, trial)
+    assert all(decision.stop for decision in last.values())
+
+
+def test_trials_that_begin_together_are_told_apart_before_any_of_them_has_ended():
+    curves = suite.curves_of([(t, 1, t / 10) for t in range(6)])
+    assert [Median().decide(curves, t).stop for t in range(6)] == [True, True, True, False, False, False]
 
 
 def test_the_reason_speaks_in_the_users_metric():
@@ -118,11 +132,12 @@ def test_the_percentile_rule_is_what_numpy_calls_the_percentile(seed, percentile
     curves, pruner = suite.curves_of([], Expectation.SMALLER), Percentile(percentile=percentile, min_trials=1)
     for event in suite.random_events(seed, 10):
         trial = event[0]
-        if suite.note(curves, event) and curves.ended:
+        if suite.note(curves, event):
             step = curves[trial].last
+            own = curves[trial].average(step)
             others = (curves[t] for t in range(10) if t != trial and t in curves)
             averages = [c.average(step) for c in others if c.steps[0] <= step <= c.last]
-            expected = bool(averages) and curves[trial].best > np.percentile(averages, percentile) + 1e-12
+            expected = bool(averages) and own > np.percentile(averages, percentile) + 1e-12
             assert pruner.decide(curves, trial).stop == expected
 
 

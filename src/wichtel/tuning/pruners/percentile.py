@@ -11,11 +11,11 @@ from wichtel.tuning.ports import Decision
 
 
 class Percentile:
-    """Stops a trial whose best so far is worse than a percentile of what the others that have come as far had on average by then.
+    """Stops a trial that was on average worse so far than a percentile of the others that have come as far were by then.
 
     Args:
-        percentile: Counted from the best: with 25, a trial goes on if its best so far keeps up with the best quarter. In ``(0, 100)``.
-        min_trials: Trials that must have ended before any is stopped, and others that must have come to a step for one to be stopped there.
+        percentile: Counted from the best: with 25, a trial goes on if it keeps up with the best quarter. In ``(0, 100)``.
+        min_trials: Others that must have come to a step for a trial to be stopped there.
         min_steps: No trial is stopped at a step below this.
 
     References:
@@ -25,8 +25,6 @@ class Percentile:
     >>> curves = Curves((Objective(metric="accuracy", better="larger"),))
     >>> for trial, accuracy in enumerate([0.9, 0.8, 0.7, 0.6, 0.75]):
     ...     _ = curves.add(trial, 1, accuracy)
-    >>> for trial in range(4):
-    ...     curves.end(trial)
     >>> Percentile(percentile=25).decide(curves, 4).stop, Percentile(percentile=75).decide(curves, 4).stop
     (True, False)
     """
@@ -44,8 +42,6 @@ class Percentile:
 
     def decide(self, curves: Curves, trial: int) -> Decision:
         """See `Pruner.decide`."""
-        if curves.ended < self._min_trials:
-            return Decision(False, f"fewer than {self._min_trials} trials have ended")
         curve = curves[trial]
         step = curve.last
         if step < self._min_steps:
@@ -57,10 +53,10 @@ class Percentile:
         if others < self._min_trials:
             return Decision(False, f"fewer than {self._min_trials} others have come to step {step}")
         bar = _quantile_without(averages, bisect_left(averages, own), self._share)
-        best, words = curve.best, f"the {self._name}, {curves.words(bar)}, of {others} trials' averages"
-        if best > bar:
-            return Decision(True, f"its best by step {step}, {curves.words(best)}, is worse than {words}")
-        return Decision(False, f"its best by step {step}, {curves.words(best)}, holds against {words}")
+        was, words = curves.words(own), f"the {self._name}, {curves.words(bar)}, of {others} others' averages"
+        if own > bar:
+            return Decision(True, f"its average by step {step}, {was}, is worse than {words}")
+        return Decision(False, f"its average by step {step}, {was}, holds against {words}")
 
 
 def _quantile_without(values: Sequence[float], skip: int, share: float) -> float:
