@@ -7,7 +7,7 @@ training, plans, fleet, workflows, store, domain. Start with `port.py`, then `ba
 
 from wichtel.protocols.basic import Basic
 from wichtel.protocols.parameter import ParameterSpec
-from wichtel.protocols.port import Finish, Protocol, ProtocolInfo, Services
+from wichtel.protocols.port import Finish, Protocol, ProtocolInfo, Services, StepInfo
 from wichtel.protocols.registry import get_protocol, protocols
 from wichtel.protocols.tuning import Tuning
 
@@ -18,6 +18,7 @@ __all__ = [
     "Protocol",
     "ProtocolInfo",
     "Services",
+    "StepInfo",
     "Tuning",
     "get_protocol",
     "protocols",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from wichtel.domain import Analysis
@@ -37,6 +38,7 @@ class Basic(Protocol):
         s = Steps(self, services)
 
         def apply_recipe(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
+            """Make the proposed model's source from the base's."""
             parameters = s.experiment(ctx, inputs).config.parameters
             base = inputs["branch_base"]["tree"]
             edit = self.edit(s.load(base), s.analysis(inputs), parameters)
@@ -56,7 +58,7 @@ class Basic(Protocol):
                 Step("train_candidate", s.train_candidate, after=("initialise",), poll=s.await_candidate),
                 Step(
                     "fetch_metrics",
-                    lambda ctx, inputs: s.fetch_metrics(ctx, inputs, "evaluation"),
+                    partial(s.fetch_metrics, window="evaluation"),
                     after=("baseline", "train_candidate"),
                     poll=s.await_metrics,
                 ),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 from typing import Protocol as Port
 
-from wichtel.domain import Analysis, ExperimentResult, ExperimentStatus, Rule
+from wichtel.domain import Analysis, ExperimentResult, ExperimentStatus, Rule, WichtelError
 from wichtel.protocols.parameter import ParameterSpec, complete, schema_of
 from wichtel.store import Artifacts, Database
-from wichtel.workflows import Graph
+from wichtel.workflows import Graph, Step
 
 
 class Finish(Port):
@@ -33,6 +34,19 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepInfo:
+    """A step of a protocol as a catalogue shows it."""
+
+    name: str
+    #: Names of those it comes after.
+    after: tuple[str, ...]
+    #: One sentence.
+    help: str
+    #: Whether workers do its work, and it waits for them.
+    awaits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolInfo:
     """A protocol as a catalogue shows it."""
 
@@ -45,6 +59,10 @@ class ProtocolInfo:
     needs: tuple[str, ...]
     #: What its parameters may be, as JSON Schema.
     schema: dict[str, Any] = field(default_factory=dict)
+    #: The recipes that change the source, by name.
+    recipes: tuple[str, ...] = ()
+    #: What is done, each step after those it comes after.
+    steps: tuple[StepInfo, ...] = ()
 
 
 class Protocol(ABC):
@@ -62,6 +80,8 @@ class Protocol(ABC):
     parameters: ClassVar[tuple[ParameterSpec, ...]] = ()
     #: What it needs of a model's onboarding, in words.
     needs: ClassVar[tuple[str, ...]] = ()
+    #: The recipes that change the source, by name.
+    recipes: ClassVar[tuple[str, ...]] = ()
     #: Know failures of this protocol; asked before all others, in this order.
     failure_rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -73,12 +93,25 @@ class Protocol(ABC):
         """
         return complete(self.parameters, given, protocol=self.name)
 
+    def lacks(self, analysis: Analysis) -> WichtelError | None:
+        """What a model lacks for this protocol, whatever a user gives; None if it can be registered.
+
+        A protocol with required parameters has to say this for itself.
+        """
+        if any(spec.required for spec in self.parameters):
+            return None
+        try:
+            self.check({}, analysis)
+        except WichtelError as error:
+            return error
+        return None
+
     @abstractmethod
     def graph(self, services: Services) -> Graph:
         """The steps. Each is idempotent: it may be run again after a crash, and then finds what it did before."""
 
-    def info(self) -> ProtocolInfo:
-        """The catalogue entry."""
+    def info(self, graph: Graph | None = None) -> ProtocolInfo:
+        """The catalogue entry; with its steps, if they are given."""
         return ProtocolInfo(
             name=self.name,
             kind=self.kind,
@@ -87,4 +120,16 @@ class Protocol(ABC):
             parameters=self.parameters,
             needs=self.needs,
             schema=schema_of(self.parameters),
+            recipes=self.recipes,
+            steps=tuple(map(_told, graph.steps)) if graph is not None else (),
         )
+
+
+def _told(step: Step) -> StepInfo:
+    """`step`, in the words of the function that carries it out."""
+    carried_out: Any = step.run
+    while isinstance(carried_out, partial):
+        carried_out = carried_out.func
+    words = " ".join((carried_out.__doc__ or "").split())
+    end = words.find(". ")
+    return StepInfo(name=step.name, after=step.after, help=words if end < 0 else words[: end + 1], awaits=step.poll is not None)

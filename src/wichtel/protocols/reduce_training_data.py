@@ -17,6 +17,7 @@ class ReduceTrainingData(Basic):
 
     name: ClassVar[str] = "ReduceTrainingData"
     intent: ClassVar[str] = "optimize_resources"
+    recipes: ClassVar[tuple[str, ...]] = ("job_edit",)
     parameters: ClassVar[tuple[ParameterSpec, ...]] = (
         ParameterSpec(name="share", type="float", default=0.5, low=0.001, high=0.999, help="Share of the present examples that is kept."),
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from wichtel.domain import (
@@ -103,9 +104,11 @@ class Tuning(Protocol):
         s = Steps(self, services)
 
         def compute_search_space(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
+            """Find what is to be searched."""
             return self.search_space(s.analysis(inputs), s.experiment(ctx, inputs).config.parameters).to_json()
 
         def run_study(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
+            """Search: each trial trains on the train window and is scored on the evaluation window."""
             job = s.analysis(inputs).job
             with s.db.transaction() as tx:
                 experiment = s.claim(tx, ctx, inputs)
@@ -157,6 +160,7 @@ class Tuning(Protocol):
             }
 
         def apply_recipe(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
+            """Make the source of the best configuration that differs from the base's."""
             analysis = s.analysis(inputs)
             present = self.present(analysis)
             best = inputs["run_study"]["best"]
@@ -167,6 +171,7 @@ class Tuning(Protocol):
             return {**s.save_edit(self.edit(tree, analysis, differing[0]["config"])), "winner": differing[0]}
 
         def report(ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
+            """Judge the candidate and end the experiment."""
             study = inputs["run_study"]
             # Not always the best of all: that may be the configuration that the model has.
             searched = inputs["apply_recipe"]["winner"]["metrics"]["objective"]
@@ -191,7 +196,7 @@ class Tuning(Protocol):
                 Step("train_candidate", s.train_candidate, after=("initialise",), poll=s.await_candidate),
                 Step(
                     "fetch_metrics",
-                    lambda ctx, inputs: s.fetch_metrics(ctx, inputs, "holdout"),
+                    partial(s.fetch_metrics, window="holdout"),
                     after=("baseline", "train_candidate"),
                     poll=s.await_metrics,
                 ),

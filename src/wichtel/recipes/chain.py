@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 from wichtel.domain import Analysis, InvalidInput, did_you_mean
 from wichtel.plans import SourceTree
+from wichtel.recipes.job_edit import JobEdit
 from wichtel.recipes.port import Edit, Recipe
+from wichtel.recipes.tunable_set import TunableSet
 
 
 class Chain:
@@ -15,9 +17,17 @@ class Chain:
 
     The parameters are those of the members, by name: ``{"tunable_set": {"width": 64}, "job_edit": {"training.sample": 0.5}}``.
     All members see the analysis of the plan that the chain started from.
+
+    Args:
+        recipes: The members, in their order.
     """
 
     name: ClassVar[str] = "chain"
+    #: Options and parameters of the example in the catalogue.
+    example: ClassVar[tuple[Mapping[str, Any], Mapping[str, Any]]] = (
+        {"recipes": (TunableSet(), JobEdit())},
+        {"tunable_set": {"width": 64}, "job_edit": {"training.sample": 0.5}},
+    )
 
     def __init__(self, recipes: Sequence[Recipe]) -> None:
         if not recipes:

@@ -34,6 +34,11 @@ class Intercept:
     """
 
     name: ClassVar[str] = "intercept"
+    #: Options and parameters of the example in the catalogue.
+    example: ClassVar[tuple[Mapping[str, Any], Mapping[str, Any]]] = (
+        {"target": "keras.layers.Embedding", "replacement": "ourlib.layers:CompactEmbedding"},
+        {},
+    )
 
     def __init__(self, target: str, replacement: str) -> None:
         if not isinstance(target, str) or "." not in target or not all(part.isidentifier() for part in target.split(".")):

@@ -15,9 +15,14 @@ class JobEdit:
     """Set keys of the job, such as ``{"training.sample": 0.5}``; comments and layout stay.
 
     The parameters are the changes; they win over `changes`.
+
+    Args:
+        changes: Key of ``job.toml`` with its section → value.
     """
 
     name: ClassVar[str] = "job_edit"
+    #: Options and parameters of the example in the catalogue.
+    example: ClassVar[tuple[Mapping[str, Any], Mapping[str, Any]]] = ({}, {"training.sample": 0.5})
 
     def __init__(self, changes: Mapping[str, Any] | None = None) -> None:
         self.changes = dict(changes or {})

@@ -24,6 +24,22 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
+def recipe_kind(name: str) -> Any:
+    """What makes the recipes of that name: its class.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from pkgutil import resolve_name
+
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return entry.load()
+    if name not in _BUILT_IN:
+        raise NotFound(f"there is no recipe {name!r}.", hint=did_you_mean(name, recipe_names()))
+    return resolve_name(_BUILT_IN[name])
+
+
 def make_recipe(name: str, **options: Any) -> Recipe:
     """The recipe of that name, made with `options`.
 
@@ -31,18 +47,8 @@ def make_recipe(name: str, **options: Any) -> Recipe:
         NotFound: there is none.
         InvalidInput: it does not take these options.
     """
-    from pkgutil import resolve_name
-
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            kind = entry.load()
-            break
-    else:
-        if name not in _BUILT_IN:
-            raise NotFound(f"there is no recipe {name!r}.", hint=did_you_mean(name, recipe_names()))
-        kind = resolve_name(_BUILT_IN[name])
     try:
-        recipe = kind(**options)
+        recipe = recipe_kind(name)(**options)
     except TypeError as error:
         raise InvalidInput(f"{error}.", where=f"recipe {name!r}") from error
     if not isinstance(recipe, Recipe):

@@ -26,6 +26,8 @@ class Rewrite:
     """
 
     name: ClassVar[str] = "rewrite"
+    #: Options and parameters of the example in the catalogue.
+    example: ClassVar[tuple[Mapping[str, Any], Mapping[str, Any]]] = ({"function": "ourlib.pruning:prune"}, {"share": 0.3})
 
     def __init__(self, function: str, arguments: Mapping[str, Any] | None = None) -> None:
         self.module, self.function = split_function(function, what="rewrite: function")

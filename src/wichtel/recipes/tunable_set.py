@@ -24,9 +24,14 @@ class TunableSet:
     """Put ``tunable.Set({name: value, …})`` before everything that could read a tunable.
 
     The parameters are the values, by full name; they win over `values`. A ``tunable.Set`` that the plan has already is extended.
+
+    Args:
+        values: Tunable → value.
     """
 
     name: ClassVar[str] = "tunable_set"
+    #: Options and parameters of the example in the catalogue.
+    example: ClassVar[tuple[Mapping[str, Any], Mapping[str, Any]]] = ({}, {"width": 64})
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self.values = dict(values or {})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -12,6 +15,17 @@ from wichtel.store.repository import Repository
 from wichtel.store.tables import experiments, runs
 
 _UNFINISHED_RUNS = (RunState.PENDING, RunState.RUNNING, RunState.PREEMPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is counted of an experiment."""
+
+    #: Its status; its state, if it has not finished.
+    standing: str
+    seconds: float | None
+    models_trained: int | None
+    created: datetime
 
 
 class Counts(Repository):
@@ -42,6 +56,22 @@ class Counts(Repository):
         c = runs.c
         query = sa.select(c.state, sa.func.count()).where(c.state.in_([s.value for s in _UNFINISHED_RUNS])).group_by(c.state)
         return {state.value: 0 for state in _UNFINISHED_RUNS} | {state: count for state, count in self.connection.execute(query)}  # noqa: C416
+
+    def by_protocol(self) -> dict[str, int]:
+        """Protocol → how many experiments there have been."""
+        c = experiments.c
+        query = sa.select(c.protocol, sa.func.count()).group_by(c.protocol)
+        return {protocol: count for protocol, count in self.connection.execute(query)}  # noqa: C416
+
+    def latest_of(self, protocols: Sequence[str], most: int) -> dict[str, list[Ending]]:
+        """Protocol → its `most` newest experiments, the newest first."""
+        c = experiments.c
+        found: dict[str, list[Ending]] = {name: [] for name in protocols}
+        for name in found:
+            query = sa.select(sa.func.coalesce(c.status, c.state), c.duration_seconds, c.models_trained, c.created)
+            query = query.where(c.protocol == name).order_by(c.created.desc(), c.id.desc()).limit(most)
+            found[name] = [Ending(*row) for row in self.connection.execute(query)]
+        return found
 
     def workflows(self) -> dict[str, int]:
         """How many workflows are ``enqueued``, and how many ``underway``; those that wait for a time are neither."""
