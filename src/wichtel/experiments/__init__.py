@@ -13,6 +13,7 @@ from wichtel.experiments.cleaner import Cleaner, FileSweeper
 from wichtel.experiments.comparison import Comparisons
 from wichtel.experiments.deadlines import Deadlines
 from wichtel.experiments.exporter import Exporter
+from wichtel.experiments.forecasts import Change, Cost, Forecast, Forecasts, Need
 from wichtel.experiments.garbage import Garbage, Retention
 from wichtel.experiments.handover import Handover
 from wichtel.experiments.jobs import Jobs, PeriodicJob
@@ -22,7 +23,7 @@ from wichtel.experiments.permissions import RULES, Role, Rule, Scope, role_of
 from wichtel.experiments.principal import Principal
 from wichtel.experiments.quotas import Quotas
 from wichtel.experiments.records import Exports
-from wichtel.experiments.registration import ProtocolRequest, RegisterModels
+from wichtel.experiments.registration import ProtocolRequest, Refused, RegisterModels, Survey
 from wichtel.experiments.rerun import On, Rerun, Seed
 from wichtel.experiments.saved_searches import SavedSearches, SaveSearch
 from wichtel.experiments.service import Experiments
@@ -38,20 +39,25 @@ __all__ = [
     "Access",
     "Audit",
     "CallUsage",
+    "Change",
     "Cleaner",
     "Comparisons",
+    "Cost",
     "Datasets",
     "Deadlines",
     "Experiments",
     "Exporter",
     "Exports",
     "FileSweeper",
+    "Forecast",
+    "Forecasts",
     "Garbage",
     "Handover",
     "Intents",
     "Jobs",
     "Listeners",
     "Models",
+    "Need",
     "NewPrincipal",
     "NewToken",
     "On",
@@ -62,6 +68,7 @@ __all__ = [
     "ProtocolUsage",
     "Protocols",
     "Quotas",
+    "Refused",
     "RegisterModels",
     "Rerun",
     "Retention",
@@ -77,6 +84,7 @@ __all__ = [
     "Statistics",
     "StatusUsage",
     "Studies",
+    "Survey",
     "Teams",
     "TimeUsage",
     "Totals",

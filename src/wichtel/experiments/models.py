@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from wichtel.domain import (
     AlreadyExists,
@@ -12,6 +12,7 @@ from wichtel.domain import (
     InvalidInput,
     Model,
     ModelVersion,
+    NotFound,
     RunSpec,
     RunState,
     SystemFault,
@@ -153,6 +154,22 @@ class Models:
         """Models by name; those that are archived only if that is said."""
         with self._db.read() as tx:
             return tx.models.list(owner=owner, contains=contains, archived=archived, limit=limit, after=after)
+
+    def many(self, names: Sequence[str]) -> dict[str, Model]:
+        """The models of these names, by name; those that are not there are left out."""
+        with self._db.read() as tx:
+            try:
+                return tx.models.many(names)
+            except NotFound:
+                found = {name: tx.models.find(name) for name in names}
+                return {name: model for name, model in found.items() if model is not None}
+
+    def heads(self, models: Iterable[Model]) -> dict[str, ModelVersion]:
+        """Model → the version that its experiments start from."""
+        with self._db.read() as tx:
+            found = list(models)
+            versions = tx.versions.many({model.head for model in found})
+            return {model.name: versions[model.head] for model in found}
 
     def versions(self, name: str, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
         """Versions of a model, oldest first.

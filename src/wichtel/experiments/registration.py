@@ -48,6 +48,8 @@ class RegisterModels:
     protocols: tuple[ProtocolRequest, ...]
     #: The same key by the same principal is the same registration.
     idempotency_key: str | None = None
+    #: Leave out the pairs of model and protocol that cannot be launched; otherwise one such pair refuses them all.
+    skip_unfit: bool = False
 
     def __post_init__(self) -> None:
         for what, given in (("model", self.models), ("protocol", self.protocols)):
@@ -58,6 +60,23 @@ class RegisterModels:
         if (many := len(self.models) * len(self.protocols)) > MOST_EXPERIMENTS:
             hint = f"Register at most {MOST_EXPERIMENTS:,} at once."
             raise InvalidInput(f"{len(self.models):,} models × {len(self.protocols):,} protocols are {many:,} experiments.", hint=hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A protocol that cannot be launched on a model, and why."""
+
+    model: str
+    protocol: str
+    error: WichtelError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a registration would make, and what it could not."""
+
+    experiments: tuple[Experiment, ...]
+    refused: tuple[Refused, ...]
 
 
 #: Fields of `ExperimentConfig` that a user may set by `overrides`; parameters have a field of their own.
@@ -78,23 +97,45 @@ def expand(
 
     Raises:
         NotFound: an unknown model or protocol.
-        InvalidInput: parameters, intent or overrides that do not fit a model; it says which.
+        InvalidInput: parameters, intent or overrides that do not fit a model; it says which. If those are left out: nothing fits.
+    """
+    if not request.skip_unfit:
+        for model in tx.models.many(request.models).values():
+            refuse_archived(model)
+    found = survey(tx, request, registration, principal, baseline_max_age_days=baseline_max_age_days)
+    if found.refused and not (request.skip_unfit and found.experiments):
+        first = found.refused[0]
+        where = f"{first.protocol} on {first.model}" + (f", {first.error.where}" if first.error.where else "")
+        raise type(first.error)(first.error.message, where=where, hint=first.error.hint) from first.error
+    return list(found.experiments)
+
+
+def survey(tx: Transaction, request: RegisterModels, registration: str, principal: Principal, *, baseline_max_age_days: float) -> Survey:
+    """Each pair of `request`: the experiment that it would be, or why it cannot be one.
+
+    With `RegisterModels.skip_unfit` also a model of a team that the principal may not register for is refused.
+
+    Raises:
+        NotFound: an unknown model or protocol.
     """
     intents = {(i.name, i.models): i for i in tx.intents.list()}
     models = tx.models.many(request.models)
     heads = tx.versions.many({model.head for model in models.values()})
-    experiments = []
+    chosen = [get_protocol(wanted.protocol) for wanted in request.protocols]
+    experiments: list[Experiment] = []
+    refused: list[Refused] = []
     for name in request.models:
         model = models[name]
-        refuse_archived(model)
         version = heads[model.head]
-        for index, wanted in enumerate(request.protocols):
-            protocol = get_protocol(wanted.protocol)
+        for index, (protocol, wanted) in enumerate(zip(chosen, request.protocols, strict=True)):
             try:
+                refuse_archived(model)
+                if request.skip_unfit:
+                    principal.permit("register_models", team=model.team)
                 config = configure(protocol, wanted, name, version, intents, baseline_max_age_days=baseline_max_age_days)
             except WichtelError as error:
-                where = f"{wanted.protocol} on {name}" + (f", {error.where}" if error.where else "")
-                raise type(error)(error.message, where=where, hint=error.hint) from error
+                refused.append(Refused(model=name, protocol=protocol.name, error=error))
+                continue
             experiments.append(
                 Experiment(
                     id=id_of("e", registration, name, str(index)),
@@ -108,7 +149,7 @@ def expand(
                     created=tx.now,
                 )
             )
-    return experiments
+    return Survey(experiments=tuple(experiments), refused=tuple(refused))
 
 
 def configure(

@@ -11,16 +11,16 @@ from wichtel.domain import (
     ExperimentStatus,
     IllegalTransition,
     InvalidInput,
+    Outline,
     Query,
     Registration,
     Sort,
-    Standing,
     Tally,
 )
 from wichtel.experiments.access import Principal
 from wichtel.experiments.ending import CLEAN_UP, end, end_many
 from wichtel.experiments.ids import new_id
-from wichtel.experiments.registration import RegisterModels, expand, registration_id
+from wichtel.experiments.registration import RegisterModels, Survey, expand, registration_id, survey
 from wichtel.experiments.rerun import Rerun, once_more
 from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.workflows import StepStatus, WorkflowPort
@@ -47,8 +47,17 @@ class Experiments:
         with self._db.read() as tx:
             return self._expand(tx, request, "preview", principal)
 
+    def survey(self, request: RegisterModels, principal: Principal) -> Survey:
+        """What `register_models` would make of each pair, or why it could not; nothing is stored.
+
+        Raises:
+            NotFound: an unknown model or protocol.
+        """
+        with self._db.read() as tx:
+            return survey(tx, request, "preview", principal, baseline_max_age_days=self._baseline_max_age_days)
+
     def register_models(self, request: RegisterModels, principal: Principal) -> Registration:
-        """Store the cross product of models and protocols as ENQUEUED experiments, all or none.
+        """Store the cross product of models and protocols as ENQUEUED experiments, all or none; unless what does not fit may be skipped.
 
         Raises:
             NotFound: an unknown model or protocol.
@@ -67,10 +76,11 @@ class Experiments:
         with self._db.transaction() as tx:
             if request.idempotency_key is not None and (known := tx.registrations.find(identity)) is not None:
                 return _same(known, request)
-            teams = {model.team for model in tx.models.many(request.models).values()}
-            for team in sorted(teams):
-                principal.permit("register_models", team=team)
+            if not request.skip_unfit:
+                for team in sorted({model.team for model in tx.models.many(request.models).values()}):
+                    principal.permit("register_models", team=team)
             experiments = self._expand(tx, request, identity, principal)
+            teams = {e.quota_group for e in experiments}
             registration = Registration(
                 id=identity,
                 owner=principal.name,
@@ -138,10 +148,10 @@ class Experiments:
         with self._db.read() as tx:
             return tx.experiments.tallies(registrations)
 
-    def standings(self, identities: Sequence[str]) -> dict[str, Standing]:
+    def outlines(self, identities: Sequence[str]) -> dict[str, Outline]:
         """How the experiments of these ids stand, by id; those that are not there are left out."""
         with self._db.read() as tx:
-            return tx.experiments.standings(identities)
+            return tx.experiments.outlines(identities)
 
     def cancel_registration(self, identity: str, principal: Principal) -> Registration:
         """Cancel it with all its experiments that have not finished.

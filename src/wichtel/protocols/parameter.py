@@ -33,6 +33,9 @@ class ParameterSpec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    #: Of a table or list, what it says of the plan's tunables, so that a form can offer them: ``values`` (tunable → value), ``space``
+    #: (tunable → parameter of a search space) or ``tunables`` (their names). Empty if it is about something else.
+    holds: str = ""
 
     def check(self, value: Any) -> Any:
         """Return `value` as the protocol will see it; the default for None (JSON's null).
