@@ -45,11 +45,14 @@ function take(i) {
   const one = found[i];
   const caret = box.selectionStart;
   const begin = Math.min(caret, askedFor.length - one.replaces);
-  const end = /[:>.]$/.test(one.text) ? one.text : `${one.text} `;
+  // What is no part of a sentence is somebody else's from here on.
+  const whole = "completeWhole" in box.dataset;
+  const end = whole || /[:>.]$/.test(one.text) ? one.text : `${one.text} `;
   box.value = box.value.slice(0, begin) + end + box.value.slice(caret);
   box.setSelectionRange(begin + end.length, begin + end.length);
   close();
-  ask();
+  if (whole) box.dispatchEvent(new Event("wichtel:taken", { bubbles: true }));
+  else ask();
 }
 
 async function ask() {

@@ -142,6 +142,7 @@ comeIn();
 addEventListener("hashchange", comeIn);
 
 if (document.querySelector("[data-complete]")) import("./complete.js");
+if (document.querySelector("[data-launch]")) import("./launch.js");
 if (document.querySelector("[data-live]")) import("./live.js");
 function charts() {
   const waiting = document.querySelectorAll("[data-chart]:not([data-seen])");
