@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 # Test processes at once.
 JOBS ?= 2
 # `make bench FULL=1` takes hours; `make bench BENCHMARKS="ask floor"` runs these two.
-BENCHMARKS ?= overhead dispatch ask floor simulate pruning recovery search_quality maggy scheduling api_latency
+BENCHMARKS ?= overhead dispatch ask floor simulate pruning recovery search_quality maggy scheduling api_latency pages
 
 .PHONY: help
 help: ## This list

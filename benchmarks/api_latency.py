@@ -192,8 +192,8 @@ def registrations(url: str, token: str, there: There, repeats: int) -> dict[str,
 
 
 @contextmanager
-def served(database: str, home: Path) -> Iterator[tuple[str, str]]:
-    """A process that serves the API; its address and a token."""
+def served(database: str, home: Path) -> Iterator[tuple[str, str, int]]:
+    """A process that serves the API; its address, a token, and its id."""
     environment = {**os.environ, "WICHTEL_DATABASE_URL": database, "WICHTEL_LOG_LEVEL": "warning"}
     command = [sys.executable, "-m", "wichtel", "serve", "--roles", "api", "--port", "0", "--home", str(home), "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=home)
@@ -203,7 +203,7 @@ def served(database: str, home: Path) -> Iterator[tuple[str, str]]:
         while not said.endswith("}\n"):
             said += process.stdout.readline() or "}\n"
         told = json.loads(said)
-        yield told["url"], (home / "token").read_text().strip()
+        yield told["url"], (home / "token").read_text().strip(), process.pid
     finally:
         process.terminate()
         process.wait(60)
@@ -261,7 +261,7 @@ def main() -> None:
         database.close()
         there = There(names, found, options.experiments, studies)
         print(f"{options.experiments:,} experiments and {options.trials:,} trials, written in {time.monotonic() - began:.0f} s")
-        address, token = stack.enter_context(served(url, folder))
+        address, token, _ = stack.enter_context(served(url, folder))
         began = time.monotonic()
         took = asyncio.run(work(address, token, there, options.users, options.requests))
         passed = time.monotonic() - began
