@@ -28,6 +28,7 @@ from wichtel.experiments import (
     Datasets,
     Experiments,
     Exports,
+    Forecasts,
     Handover,
     Intents,
     Jobs,
@@ -123,6 +124,7 @@ class App:
         )
         self.comparisons = Comparisons(self.db)
         self.saved_searches = SavedSearches(self.db)
+        self.forecasts = Forecasts(self.db, self.artifacts)
         self.handover = Handover(self.db, self.artifacts)
         self.quotas = Quotas(self.db, default_share=settings.default_quota)
         self.waits = Waits(self.db, default_share=settings.default_quota)

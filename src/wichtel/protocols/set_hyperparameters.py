@@ -18,7 +18,7 @@ class SetHyperparameters(Basic):
 
     name: ClassVar[str] = "SetHyperparameters"
     parameters: ClassVar[tuple[ParameterSpec, ...]] = (
-        ParameterSpec(name="values", type="table", required=True, help='Tunable → value, such as {"width": 64}.'),
+        ParameterSpec(name="values", type="table", required=True, holds="values", help='Tunable → value, such as {"width": 64}.'),
     )
     needs: ClassVar[tuple[str, ...]] = ("tunables in plan.py",)
 

@@ -19,9 +19,12 @@ class TuneHyperparameters(Tuning):
     name: ClassVar[str] = "TuneHyperparameters"
     parameters: ClassVar[tuple[ParameterSpec, ...]] = (
         *SEARCH_PARAMETERS,
-        ParameterSpec(name="tunables", type="list", help="Only these tunables; all of the plan's if absent."),
+        ParameterSpec(name="tunables", type="list", holds="tunables", help="Only these tunables; all of the plan's if absent."),
         ParameterSpec(
-            name="space", type="table", help='Replaces the plan\'s space for a tunable: {"width": {"kind": "int", "low": 8, "high": 64}}.'
+            name="space",
+            type="table",
+            holds="space",
+            help='Replaces the plan\'s space for a tunable: {"width": {"kind": "int", "low": 8, "high": 64}}.',
         ),
     )
     needs: ClassVar[tuple[str, ...]] = ("tunables in plan.py", *Tuning.needs)

@@ -14,6 +14,7 @@ from wichtel.server.pages import docs
 from wichtel.server.pages.datasets import router as datasets
 from wichtel.server.pages.experiment import router as experiment
 from wichtel.server.pages.home import router as home
+from wichtel.server.pages.launch import router as launch
 from wichtel.server.pages.login import router as login
 from wichtel.server.pages.registrations import router as registrations
 from wichtel.server.pages.search import router as search
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 #: Every page. Of two that fit an address, the first answers.
-ROUTERS = (login, home, search, experiment, registrations, datasets)
+ROUTERS = (login, home, search, experiment, registrations, datasets, launch)
 
 
 def install(api: FastAPI, static: Path) -> None:

@@ -257,7 +257,7 @@ def _entry(spec: ParameterSpec, given: Form, wanted: Wanted) -> Entry:
     field_name = f"p.{wanted.info.name}.{spec.name}"
     default = written(spec.default)
     text = given.one(field_name) or default
-    entry = Entry(field=field_name, label=spec.name, text=text, default=default, origin="protocol", help=spec.help)
+    entry = Entry(field=field_name, label=spec.name, text=text, default=default, origin="protocol default", help=spec.help)
     if spec.type == "bool":
         entry.options = (("true", "yes"), ("false", "no"))
     elif spec.choices:
@@ -278,9 +278,9 @@ def _config(app: App, given: Form, draft: Draft) -> list[Entry]:
     replicates = {default_replicates(trainer) for trainer in trainers}
     defaults: dict[str, tuple[Any, str]] = {
         # None where models differ.
-        "replicates": (replicates.pop() if len(replicates) == 1 else None, f"model, trained by {', '.join(sorted(trainers))}"),
-        "seed": (0, "default"),
-        "priority": (0, "default"),
+        "replicates": (replicates.pop() if len(replicates) == 1 else None, f"the model, as {', '.join(sorted(trainers))} trains it"),
+        "seed": (0, "service default"),
+        "priority": (0, "service default"),
         "baseline_max_age_days": (app.settings.baseline_max_age_days, "service setting"),
     }
     entries = []

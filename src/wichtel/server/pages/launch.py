@@ -10,10 +10,13 @@ from urllib.parse import urlencode
 from fastapi import Query
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from wichtel.domain import WichtelError
 from wichtel.experiments import Cost, Forecast, Refused
+from wichtel.protocols import protocols
 from wichtel.server.pages.completion import Completion
 from wichtel.server.pages.draft import MOST_MODELS, Draft, fields_of, matching, read_draft
 from wichtel.server.pages.reader import Form, PageReader, Reader, page_router
+from wichtel.server.pages.verdicts import sketch
 
 router = page_router("/launch")
 
@@ -84,8 +87,10 @@ def _show(reader: PageReader, given: Form, draft: Draft | None = None, status: i
         "experiments": experiments,
         "reasons": _reasons(draft.survey.refused if draft.survey else ()),
         "forecast": forecast,
+        "sketches": [sketch(n.constraint, n.reach) if n.reach and n.gain is not None else None for n in forecast.needs] if forecast else [],
         "cost": cost,
         "protocols": app.protocols.list(),
+        "lacks": _lacks(draft),
         "job": next(iter(draft.heads.values())).analysis.job if draft.single else None,
         "why_not": reader.why_not("register_models", team=next(iter(draft.models.values())).team) if draft.single else _nowhere(reader),
         # Of this showing: pressed twice, the button registers once.
@@ -101,6 +106,15 @@ def _nowhere(reader: PageReader) -> str:
     if any(reader.principal.may("register_models", team=team) for team in teams):
         return ""
     return reader.why_not("register_models", team=reader.principal.team)
+
+
+def _lacks(draft: Draft) -> dict[str, WichtelError]:
+    """Protocol → what the chosen models, if they are one, lack for it."""
+    if len(draft.heads) != 1:
+        return {}
+    analysis = next(iter(draft.heads.values())).analysis
+    found = {name: protocol.lacks(analysis) for name, protocol in protocols().items()}
+    return {name: lack for name, lack in found.items() if lack is not None}
 
 
 def _reasons(refused: tuple[Refused, ...]) -> list[Reason]:

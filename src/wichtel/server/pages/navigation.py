@@ -17,5 +17,6 @@ class Place(NamedTuple):
 #: The main pages, in their order. Only those that there are.
 PLACES = (
     Place("Home", "/", "h"),
+    Place("Launch", "/launch", "l"),
     Place("Experiments", "/experiments", "e"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from wichtel.domain import Finding
+from wichtel.domain import Constraint, Finding
 from wichtel.domain.metric import Expectation
 
 #: Of a drawing, in its own units.
@@ -71,3 +71,32 @@ def draw(finding: Finding) -> Drawn:
         low_value=low,
         high_value=high,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """The smallest difference that a constraint would be shown to hold with, in pixels from the left."""
+
+    zero: float
+    threshold: float
+    needed: float
+    low: float
+    high: float
+    #: Where the constraint holds: from, to.
+    good: tuple[float, float]
+
+
+def sketch(constraint: Constraint, reach: float) -> Sketch:
+    """The drawing of a constraint before anything is known, if intervals reach so far to either side."""
+    sign = constraint.expectation.sign
+    threshold = constraint.threshold * sign
+    needed = threshold + reach * sign
+    known = (0.0, threshold, needed + reach, needed - reach)
+    least, most = min(known), max(known)
+    room = (most - least) * 0.12 or 1.0
+
+    def at(value: float) -> float:
+        return round(_MARGIN + (value - least + room) / (most - least + 2 * room) * (WIDTH - 2 * _MARGIN), 1)
+
+    good = (at(threshold), float(WIDTH)) if sign > 0 else (0.0, at(threshold))
+    return Sketch(zero=at(0.0), threshold=at(threshold), needed=at(needed), low=at(needed - reach), high=at(needed + reach), good=good)
