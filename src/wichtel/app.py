@@ -89,10 +89,11 @@ class App:
         self.replica = "embedded" if embedded else f"{socket.gethostname()}-{os.getpid()}-{new_id('p')}"
         self._listeners = Listeners(self.db)
         services = Services(db=self.db, artifacts=self.artifacts, finish=self._finish, bootstrap_resamples=settings.bootstrap_resamples)
+        graphs = {name: protocol.graph(services) for name, protocol in protocols().items()}
         self.workflows = Workflows(
             self.db,
             executor_id=self.replica,
-            graphs=[protocol.graph(services) for protocol in protocols().values()],
+            graphs=[*graphs.values()],
             handlers=self._listeners.handlers(),
             poll_seconds=max(1.0, settings.poll_seconds),
             beat_seconds=settings.replica_heartbeat_seconds,
@@ -132,7 +133,7 @@ class App:
         folders = (folder.strip() for folder in (settings.dataset_folders or "").split(","))
         self.datasets = Datasets(self.db, self.artifacts, folders=[*filter(None, folders)])
         self.intents = Intents(self.db)
-        self.protocols = Protocols()
+        self.protocols = Protocols(self.db, graphs)
         self.runs = Runs(self.db, settings.home / "fleet")
         self.studies = Studies(self.db)
         self.health = Health(self.db, silent_after_seconds=settings.replica_lost_seconds)

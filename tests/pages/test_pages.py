@@ -27,6 +27,9 @@ PAGES = {
     "registration": "/registrations/{registration}",
     "datasets": "/datasets",
     "dataset": "/datasets/d",
+    "protocols": "/protocols",
+    "protocol": "/protocols/TuneHyperparameters",
+    "recipe": "/recipes/tunable_set",
     "me": "/me",
     "lost": "/nothing",
 }

@@ -38,6 +38,8 @@ def show(here: Here, name: str) -> None:
             ("help", p.help),
             ("intent", p.intent),
             ("needs", "\n".join(p.needs)),
+            ("recipes", ", ".join(p.recipes)),
+            ("steps", "\n".join(f"{s.name}: {s.help}" for s in p.steps)),
             ("parameters", parameters),
         ],
     )

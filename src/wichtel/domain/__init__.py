@@ -27,8 +27,8 @@ from wichtel.domain.experiment import (
     Experiment,
     ExperimentConfig,
     ExperimentResult,
+    Outline,
     Registration,
-    Standing,
     Tally,
 )
 from wichtel.domain.failure import Failure, Rule, Symptom
@@ -135,6 +135,7 @@ __all__ = [
     "Objective",
     "Order",
     "Outcome",
+    "Outline",
     "OwnerKind",
     "Parameter",
     "Pause",
@@ -153,7 +154,6 @@ __all__ = [
     "SavedSearch",
     "Sort",
     "Space",
-    "Standing",
     "StorageFailed",
     "Study",
     "StudySpec",

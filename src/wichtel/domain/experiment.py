@@ -97,8 +97,8 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How an experiment stands, without how it was configured and what it found."""
+class Outline:
+    """An experiment without how it was configured and what it found."""
 
     id: str
     model: str

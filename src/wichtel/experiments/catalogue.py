@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 from wichtel.domain import (
     BUILT_IN_INTENTS,
     AlreadyExists,
     AppliedIntent,
     Dataset,
+    ExperimentStatus,
     Intent,
     InvalidInput,
+    Model,
     ModelVersion,
     NotFound,
     StorageFailed,
+    WichtelError,
     applied_intents,
     check_name,
     choose_intent,
@@ -23,7 +30,9 @@ from wichtel.domain import (
 from wichtel.experiments.access import Principal
 from wichtel.protocols import ProtocolInfo, get_protocol, protocols
 from wichtel.store import Artifacts, Database, Page, Transaction
+from wichtel.store.counts import Ending
 from wichtel.training import ingest
+from wichtel.workflows import Graph
 
 
 class Datasets:
@@ -199,12 +208,57 @@ def _refuse_built_in(name: str, models: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolHistory:
+    """What came of a protocol."""
+
+    #: Experiments there have been.
+    all: int
+    #: The newest of them, which the rest tells of.
+    seen: int
+    #: Status, or state of those that have not finished → how many of these.
+    counts: dict[str, int]
+    newest: datetime | None
+    #: Of those with a verdict: a quarter was done by the first, half by the second, three quarters by the third.
+    seconds: tuple[float, float, float] | None
+    #: Trainings of those with a verdict, the median.
+    trainings: float | None
+
+    @property
+    def judged(self) -> int:
+        """How many came to a verdict."""
+        return sum(self.counts.get(status, 0) for status in _VERDICTS)
+
+    @property
+    def satisfied(self) -> int:
+        """How many met their constraints."""
+        return self.counts.get(ExperimentStatus.SATISFIED, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether a protocol can be launched on a model."""
+
+    model: Model
+    #: What the model lacks; None if nothing.
+    lacks: WichtelError | None
+
+
 class Protocols:
-    """The installed protocols."""
+    """The installed protocols.
+
+    Args:
+        db: Where experiments live.
+        graphs: Their steps, by their names.
+    """
+
+    def __init__(self, db: Database, graphs: Mapping[str, Graph]) -> None:
+        self._db = db
+        self._graphs = graphs
 
     def list(self) -> list[ProtocolInfo]:
         """All of them, by name."""
-        return [protocol.info() for protocol in protocols().values()]
+        return [protocol.info(self._graphs.get(name)) for name, protocol in protocols().items()]
 
     def get(self, name: str) -> ProtocolInfo:
         """One protocol.
@@ -212,4 +266,40 @@ class Protocols:
         Raises:
             NotFound: there is none.
         """
-        return get_protocol(name).info()
+        return get_protocol(name).info(self._graphs.get(name))
+
+    def histories(self, names: Sequence[str], most: int = 500) -> dict[str, ProtocolHistory]:
+        """Protocol → what came of its `most` newest experiments."""
+        with self._db.read() as tx:
+            all_ = tx.counts.by_protocol()
+            latest = tx.counts.latest_of(names, most)
+        return {name: _history(all_.get(name, 0), endings) for name, endings in latest.items()}
+
+    def readiness(self, name: str, *, contains: str | None = None, limit: int = 100, after: str | None = None) -> builtins.list[Readiness]:
+        """Whether each model, by name, can have the protocol launched on it; with `contains` in the name, from the first after `after`.
+
+        Raises:
+            NotFound: there is no such protocol.
+        """
+        protocol = get_protocol(name)
+        with self._db.read() as tx:
+            models = tx.models.list(contains=contains, archived=False, limit=limit, after=after)
+            heads = tx.versions.many({model.head for model in models})
+        return [Readiness(model=model, lacks=protocol.lacks(heads[model.head].analysis)) for model in models if model.head in heads]
+
+
+_VERDICTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
+
+
+def _history(number: int, endings: Sequence[Ending]) -> ProtocolHistory:
+    judged = [ending for ending in endings if ending.standing in _VERDICTS]
+    took = sorted(ending.seconds for ending in judged if ending.seconds is not None)
+    trained = [ending.models_trained for ending in judged if ending.models_trained is not None]
+    return ProtocolHistory(
+        all=number,
+        seen=len(endings),
+        counts=dict(Counter(ending.standing for ending in endings)),
+        newest=endings[0].created if endings else None,
+        seconds=(took[len(took) // 4], took[len(took) // 2], took[3 * len(took) // 4]) if took else None,
+        trainings=median(trained) if trained else None,
+    )

@@ -126,10 +126,15 @@ class Protocol(ABC):
 
 
 def _told(step: Step) -> StepInfo:
-    """`step`, in the words of the function that carries it out."""
+    """`step`, in the words of the function that carries it out, and with the values of arguments that these name."""
     carried_out: Any = step.run
+    given: dict[str, Any] = {}
     while isinstance(carried_out, partial):
+        given |= carried_out.keywords
         carried_out = carried_out.func
     words = " ".join((carried_out.__doc__ or "").split())
     end = words.find(". ")
-    return StepInfo(name=step.name, after=step.after, help=words if end < 0 else words[: end + 1], awaits=step.poll is not None)
+    told = words if end < 0 else words[: end + 1]
+    for name, value in given.items():
+        told = told.replace(f"`{name}`", str(value))
+    return StepInfo(name=step.name, after=step.after, help=told, awaits=step.poll is not None)

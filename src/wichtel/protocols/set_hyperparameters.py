@@ -17,6 +17,7 @@ class SetHyperparameters(Basic):
     """Give tunables of the plan the values that you name, and see whether the model is better for it."""
 
     name: ClassVar[str] = "SetHyperparameters"
+    recipes: ClassVar[tuple[str, ...]] = ("tunable_set",)
     parameters: ClassVar[tuple[ParameterSpec, ...]] = (
         ParameterSpec(name="values", type="table", required=True, holds="values", help='Tunable → value, such as {"width": 64}.'),
     )
@@ -33,6 +34,13 @@ class SetHyperparameters(Basic):
                 raise InvalidInput(f"the plan has no tunable {name!r}.", where="parameter 'values'", hint=did_you_mean(name, known))
             check_value(known[name], value, where=f"parameter 'values', {name!r}")
         return parameters
+
+    def lacks(self, analysis: Analysis) -> InvalidInput | None:
+        """Tunables, if there are none."""
+        if analysis.tunables:
+            return None
+        hint = 'Wrap a value: width = tunable.Int("width", default=32, candidates=[16, 32, 64]).'
+        return InvalidInput("the plan has no tunables.", where="plan.py", hint=hint)
 
     def edit(self, tree: SourceTree, analysis: Analysis, parameters: Mapping[str, Any]) -> Edit:
         """Put the values at the top of the plan."""

@@ -104,7 +104,7 @@ class Steps:
             return {"run": submit_analysis(tx, spec, since=experiment.started or experiment.created)}
 
     def analyse_base(self, ctx: StepContext, inputs: Inputs) -> dict[str, Any]:
-        """Have the base analysed."""
+        """Have a worker load the base's plan and find its features, tunables and metadata."""
         return self.submit_analysis(ctx, inputs, inputs["branch_base"]["tree"])
 
     def await_analysis(self, ctx: StepContext, ticket: dict[str, Any]) -> dict[str, Any] | None:
@@ -177,7 +177,7 @@ class Steps:
     # -- metrics -------------------------------------------------------------------------------------------------------------------
 
     def fetch_metrics(self, ctx: StepContext, inputs: Inputs, window: str) -> dict[str, Any]:
-        """Have a worker compare candidate and baseline on the same examples of `window`."""
+        """Have a worker compare candidate and baseline on the same examples of the `window` window."""
         experiment, analysis = self.experiment(ctx, inputs), self.analysis(inputs)
         spec = RunSpec(
             id=f"{experiment.id}/compare",

@@ -17,6 +17,7 @@ class TuneHyperparameters(Tuning):
     """Search the tunables of the plan, or a space that you give, for the configuration that serves the intent best."""
 
     name: ClassVar[str] = "TuneHyperparameters"
+    recipes: ClassVar[tuple[str, ...]] = ("tunable_set",)
     parameters: ClassVar[tuple[ParameterSpec, ...]] = (
         *SEARCH_PARAMETERS,
         ParameterSpec(name="tunables", type="list", holds="tunables", help="Only these tunables; all of the plan's if absent."),

@@ -142,7 +142,7 @@ def _example(name: str, example: tuple[Mapping[str, Any], Mapping[str, Any]] | N
     options, parameters = example
     try:
         recipe = make_recipe(name, **options)
-        edit = recipe.apply(SourceTree({"plan.py": PLAN, "job.toml": JOB}), _analysis(), parameters)
+        edit = recipe.apply(SourceTree({"plan.py": PLAN, "job.toml": JOB}), analysis(), parameters)
     except WichtelError:
         return None
     made = f"{type(recipe).__name__}({', '.join(f'{key}={_shown(value)}' for key, value in options.items())})"
@@ -160,8 +160,8 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, int | float | bool | None) else f"{type(value).__name__}()"
 
 
-def _analysis() -> Analysis:
-    """As loading the plan above finds."""
+def analysis() -> Analysis:
+    """What loading the plan above finds."""
     return Analysis(
         trainer="keras",
         features=(),

@@ -16,9 +16,9 @@ from wichtel.domain import (
     ExperimentState,
     ExperimentStatus,
     Failure,
+    Outline,
     Query,
     Sort,
-    Standing,
     Tally,
     parse_query,
 )
@@ -31,7 +31,7 @@ from wichtel.store.types import Time
 # The others are there to be searched by, or are the exporter's.
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
 _NAMES = tuple(column.name for column in _OWN_COLUMNS)
-_STANDING = tuple(experiments.c[field.name] for field in fields(Standing))
+_OUTLINE = tuple(experiments.c[field.name] for field in fields(Outline))
 _NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
@@ -106,12 +106,12 @@ class Experiments(Repository):
                 teams[identity].add(team)
         return {identity: Tally(counts=dict(counts[identity]), teams=tuple(sorted(teams[identity]))) for identity in counts}
 
-    def standings(self, experiment_ids: Sequence[str]) -> dict[str, Standing]:
+    def outlines(self, experiment_ids: Sequence[str]) -> dict[str, Outline]:
         """How those of these ids stand, by id: a fraction of what reading them whole takes."""
-        found: dict[str, Standing] = {}
+        found: dict[str, Outline] = {}
         for part in parts(experiment_ids):
-            rows = self.connection.execute(sa.select(*_STANDING).where(experiments.c.id.in_(part)))
-            found |= {row.id: Standing(**_with_states(dict(row._mapping))) for row in rows}
+            rows = self.connection.execute(sa.select(*_OUTLINE).where(experiments.c.id.in_(part)))
+            found |= {row.id: Outline(**_with_states(dict(row._mapping))) for row in rows}
         return found
 
     def search(

@@ -16,6 +16,7 @@ from wichtel.server.pages.experiment import router as experiment
 from wichtel.server.pages.home import router as home
 from wichtel.server.pages.launch import router as launch
 from wichtel.server.pages.login import router as login
+from wichtel.server.pages.protocols import router as protocols
 from wichtel.server.pages.registrations import router as registrations
 from wichtel.server.pages.search import router as search
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 #: Every page. Of two that fit an address, the first answers.
-ROUTERS = (login, home, search, experiment, registrations, datasets, launch)
+ROUTERS = (login, home, search, experiment, registrations, datasets, launch, protocols)
 
 
 def install(api: FastAPI, static: Path) -> None:

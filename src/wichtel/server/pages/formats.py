@@ -128,6 +128,12 @@ def size(value: int | None) -> str:
     return f"{number(scaled, 3)} TB"
 
 
+def prose(text: str) -> Markup:
+    """Text in which backticks stand around code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else Markup("{}").format(part) for at, part in enumerate(parts))
+
+
 def words(value: Any) -> str:
     """A name of the code as words.
 
@@ -143,6 +149,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration,
     "number": number,
     "percent": percent,
+    "prose": prose,
     "signed": signed,
     "size": size,
     "words": words,

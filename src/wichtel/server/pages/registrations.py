@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Query
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, Registration, Standing, Tally
+from wichtel.domain import Experiment, Outline, Registration, Tally
 from wichtel.domain.query import equals
 from wichtel.server.pages.formats import count
 from wichtel.server.pages.reader import PageReader, Reader, page_router
@@ -53,7 +53,7 @@ class Matrix:
 
     columns: tuple[Head, ...]
     #: A head, and what stands in each column; None for an experiment that is gone.
-    lines: tuple[tuple[Head, tuple[Standing | None, ...]], ...]
+    lines: tuple[tuple[Head, tuple[Outline | None, ...]], ...]
     models_down: bool
     #: Number of the first line, and of all lines.
     first: int
@@ -109,7 +109,6 @@ def registration(reader: Reader, registration: str, line: Annotated[int, Query(g
         r=r,
         name=_title(r),
         tally=tally,
-        ordered=[(name, tally.counts[name]) for name in _SAID if tally.counts.get(name)],
         sentence=sentence(tally),
         matrix=matrix,
         size=len(matrix.lines),
@@ -175,14 +174,14 @@ def _matrix(reader: PageReader, r: Registration, line: int) -> tuple[Matrix, Exp
     first = min(line, count_down) - 1
     shown = range(first, min(count_down, first + max(1, min(_MOST_LINES, _MOST_CELLS // count_across))))
     cells = {(d, a): at.get((d, a) if down else (a, d), "") for d in shown for a in range(count_across)}
-    standings = reader.app.experiments.standings([identity for identity in cells.values() if identity])
+    outlines = reader.app.experiments.outlines([identity for identity in cells.values() if identity])
     # What was set is the same for every model: the first tells it.
     wanted = range(protocols) if down else shown
     examples = _examples(reader, [at.get((0, j), "") for j in wanted])
     heads = {j: _head(r.protocols[j], examples.get(at.get((0, j), ""))) for j in wanted}
     named = {i: Head(name) for i, name in enumerate(r.models)}
     across, along = (heads, named) if down else (named, heads)
-    lines = tuple((along[d], tuple(standings.get(cells[d, a]) for a in range(count_across))) for d in shown)
+    lines = tuple((along[d], tuple(outlines.get(cells[d, a]) for a in range(count_across))) for d in shown)
     columns = tuple(across[a] for a in range(count_across))
     return Matrix(columns=columns, lines=lines, models_down=down, first=first + 1, all=count_down), next(iter(examples.values()), None)
 
