@@ -33,6 +33,7 @@ def register(
     field: Annotated[list[str] | None, SET] = None,
     follow: Annotated[bool, FOLLOW] = False,
     preview: Annotated[bool, PREVIEW] = False,
+    skip_unfit: Annotated[bool, typer.Option("--skip-unfit", help="Leave out the pairs that cannot be launched.")] = False,
 ) -> None:
     """Each protocol on each model. Options go before what the file says; with --local it is followed to its end."""
     said = read_table(file) if file is not None else {}
@@ -52,7 +53,7 @@ def register(
         "parameters": {**said.get("parameters", {}), **assignments(parameter or [], "-p")},
         "overrides": {**said.get("overrides", {}), **assignments(field or [], "--set")},
     }
-    register_(here, names, [{**defaults, **_table(p)} for p in wanted], follow=follow, preview=preview)
+    register_(here, names, [{**defaults, **_table(p)} for p in wanted], follow=follow, preview=preview, skip_unfit=skip_unfit)
 
 
 def _table(protocol: Any) -> dict[str, Any]:

@@ -44,14 +44,16 @@ def run(
     register(here, [model], [wanted], follow=follow, preview=preview)
 
 
-def register(here: Here, models: list[str], protocols: list[dict[str, Any]], *, follow: bool, preview: bool) -> None:
+def register(
+    here: Here, models: list[str], protocols: list[dict[str, Any]], *, follow: bool, preview: bool, skip_unfit: bool = False
+) -> None:
     """Register, and do with the experiments what the options say."""
     follow = (follow or here.local) and not preview
     with here.client(works=follow) as client:
         if preview:
-            show_configurations(here, client.registrations.preview({"models": models, "protocols": protocols}))
+            show_configurations(here, client.registrations.preview({"models": models, "protocols": protocols, "skip_unfit": skip_unfit}))
             return
-        registration = client.register(models, protocols)
+        registration = client.register(models, protocols, skip_unfit=skip_unfit)
         if not follow:
             here.out.fields(registration, [("registration", registration.id), ("experiments", "\n".join(registration.experiments))])
             here.out.say(f"Follow with: wichtel registrations show {registration.id} --follow")

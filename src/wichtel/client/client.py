@@ -91,6 +91,7 @@ class Client:
         parameters: Mapping[str, Any] | None = None,
         overrides: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        skip_unfit: bool = False,
     ) -> Registration:
         """Each of `protocols` on each of `models`.
 
@@ -101,16 +102,18 @@ class Client:
             parameters: Of all protocols that do not say.
             overrides: Fields of the experiments' configuration that replace what is filled in; for all protocols that do not say.
             idempotency_key: The same key is the same registration; made up if absent, so that a lost answer can be asked for again.
+            skip_unfit: Leave out the pairs that cannot be launched; otherwise one such pair refuses them all.
 
         Raises:
             NotFound: an unknown model or protocol.
-            InvalidInput: a configuration that does not fit.
+            InvalidInput: a configuration that does not fit; with `skip_unfit`, none does.
         """
         defaults = {"intent": intent, "parameters": dict(parameters or {}), "overrides": dict(overrides or {})}
         request = {
             "models": list(models),
             "protocols": [{**defaults, **({"protocol": p} if isinstance(p, str) else p)} for p in protocols],
             "idempotency_key": idempotency_key or uuid.uuid4().hex,
+            "skip_unfit": skip_unfit,
         }
         return self.registrations.add(request)
 

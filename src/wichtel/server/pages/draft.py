@@ -71,7 +71,8 @@ class Wanted:
     @property
     def problems(self) -> int:
         """How many values are wrong."""
-        return sum(bool(x.problem) for x in (*self.entries, *self.values, *self.ranges))
+        rows: list[Entry | Range] = [*self.entries, *self.values, *self.ranges]
+        return sum(bool(row.problem) for row in rows)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,8 +101,8 @@ class Draft:
     @property
     def problems(self) -> int:
         """How many fields are wrong."""
-        own = sum(bool(x.problem) for x in (*self.chosen, *self.config, *self.thresholds)) + bool(self.intent_problem)
-        return own + sum(wanted.problems for wanted in self.protocols)
+        rows: list[Chosen | Entry] = [*self.chosen, *self.config, *self.thresholds]
+        return sum(bool(row.problem) for row in rows) + bool(self.intent_problem) + sum(wanted.problems for wanted in self.protocols)
 
     @property
     def ready(self) -> bool:
@@ -206,7 +207,7 @@ def _models(app: App, texts: Sequence[str]) -> tuple[list[Chosen], dict[str, Mod
             models[one.text] = exact[one.text]
         else:
             near = [m.name for m in app.models.list(contains=one.text.rpartition("/")[2][:100], limit=20)]
-            one.problem = f"There is no model {one.text!r}. {did_you_mean(one.text, near) or ''}".strip()
+            one.problem = f"There is no model {one.text!r}. {did_you_mean(one.text, near) if near else ''}".strip()
     if len(models) > MOST_MODELS:
         chosen[-1].problem = f"These are {len(models):,} models. At most {MOST_MODELS} are launched at once from here."
         models = {}

@@ -81,7 +81,12 @@ def read_values(given: Form, prefix: str, tunables: Iterable[Tunable]) -> tuple[
         default = _coded(tunable, tunable.default)
         text = given.one(f"{prefix}.{tunable.name}") or default
         entry = Entry(
-            field=f"{prefix}.{tunable.name}", label=tunable.name, text=text, default=default, origin=tunable.place, help=allowed(tunable)
+            field=f"{prefix}.{tunable.name}",
+            label=tunable.name,
+            text=text,
+            default=default,
+            origin=tunable.place,
+            help=f"Takes {allowed(tunable)}.",
         )
         if _is_listed(tunable):
             listed = (False, True) if tunable.candidates is None else tunable.candidates
