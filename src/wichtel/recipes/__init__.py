@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wichtel.recipes.catalogue import ExampleInfo, OptionInfo, RecipeInfo, get_recipe, recipes
+from wichtel.recipes.catalogue import ExampleInfo, OptionInfo, RecipeInfo, example_of, get_recipe, recipes
 from wichtel.recipes.port import Edit, Recipe
 from wichtel.recipes.registry import make_recipe, recipe_names
 
@@ -31,6 +31,7 @@ __all__ = [
     "RecipeInfo",
     "Rewrite",
     "TunableSet",
+    "example_of",
     "get_recipe",
     "make_recipe",
     "recipe_names",

@@ -78,8 +78,6 @@ class RecipeInfo:
     #: Paragraphs.
     help: tuple[str, ...]
     options: tuple[OptionInfo, ...]
-    #: None if it has none, or the recipe failed on it.
-    example: ExampleInfo | None
 
 
 def recipes() -> list[RecipeInfo]:
@@ -111,7 +109,6 @@ def get_recipe(name: str) -> RecipeInfo:
         summary=first,
         help=tuple(others),
         options=tuple(_options(kind, _arguments(rest))),
-        example=_example(name, getattr(kind, "example", None)),
     )
 
 
@@ -136,7 +133,14 @@ def _options(kind: Any, said: Mapping[str, str]) -> Iterator[OptionInfo]:
         yield OptionInfo(name=name, type=given, help=said.get(name, ""), required=required, default=None if required else parameter.default)
 
 
-def _example(name: str, example: tuple[Mapping[str, Any], Mapping[str, Any]] | None) -> ExampleInfo | None:
+@cache
+def example_of(name: str) -> ExampleInfo | None:
+    """What a recipe makes of the plan above; None if it has no example, or fails on it.
+
+    Raises:
+        NotFound: there is none.
+    """
+    example = getattr(recipe_kind(name), "example", None)
     if example is None:
         return None
     options, parameters = example

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -149,7 +150,7 @@ class Versions(Repository):
         oldest = Stage(sa.select(versions).where(versions.c.model == model), (versions.c.created, versions.c.id))
         return fetch(self.connection, [oldest], lambda row: ModelVersion(**row._mapping), limit=limit, cursor=cursor)
 
-    def on_dataset(self, dataset: str, *, limit: int = 100, after: str | None = None) -> list[ModelVersion]:
+    def on_dataset(self, dataset: str, *, limit: int = 100, after: str | None = None) -> builtins.list[ModelVersion]:
         """The heads that learn from `dataset`, of models that are not archived, in the order of their models' names."""
         text = sa.type_coerce(versions.c.analysis, sa.Text)
         query = _heads(sa.select(versions)).where(text.contains(f'{_DATASET}{dataset}"', autoescape=True))

@@ -12,6 +12,8 @@ class Place(NamedTuple):
     path: str
     #: The key that, pressed after "g", goes there.
     key: str
+    #: In the menu behind the others, since the bar has little room.
+    aside: bool = False
 
 
 #: The main pages, in their order. Only those that there are.
@@ -19,4 +21,8 @@ PLACES = (
     Place("Home", "/", "h"),
     Place("Launch", "/launch", "l"),
     Place("Experiments", "/experiments", "e"),
+    Place("Analysis", "/analysis", "a"),
+    Place("Registrations", "/registrations", "r"),
+    Place("Protocols", "/protocols", "p", aside=True),
+    Place("Datasets", "/datasets", "d", aside=True),
 )

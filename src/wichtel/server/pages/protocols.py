@@ -11,7 +11,7 @@ from starlette.responses import Response
 from wichtel.domain import LimitKind
 from wichtel.protocols import ParameterSpec
 from wichtel.protocols.parameter import KINDS
-from wichtel.recipes import get_recipe, recipes
+from wichtel.recipes import example_of, get_recipe, recipes
 from wichtel.server.pages.formats import number
 from wichtel.server.pages.reader import Reader, page_router
 
@@ -34,8 +34,7 @@ def protocols(reader: Reader) -> Response:
         title="Protocols and recipes",
         protocols=found,
         histories=reader.app.protocols.histories([p.name for p in found]),
-        recipes=recipes(),
-        users={r.name: [p.name for p in found if r.name in p.recipes] for r in recipes()},
+        recipes=[(r, [p.name for p in found if r.name in p.recipes]) for r in recipes()],
     )
 
 
@@ -58,7 +57,7 @@ def protocol(
         kind=_KINDS.get(p.kind, ""),
         history=service.histories([name])[name],
         parameters=[(spec, KINDS[spec.type], _range(spec)) for spec in p.parameters],
-        recipes=[get_recipe(one) for one in p.recipes],
+        recipes=[(get_recipe(one), example_of(one)) for one in p.recipes],
         limits=[limit for limit in reader.app.quotas.limits() if (limit.kind, limit.name) == (LimitKind.PROTOCOL, name)],
         shown=shown,
         models=models,
@@ -82,6 +81,7 @@ def recipe(reader: Reader, name: str) -> Response:
         "recipe.html",
         title=f"{name} · recipe",
         r=get_recipe(name),
+        example=example_of(name),
         users=[p.name for p in reader.app.protocols.list() if name in p.recipes],
     )
 
