@@ -23,6 +23,8 @@ PAGES = {
     "launch": "/launch",
     "launch one": "/launch?model=shop/weighed&protocol=SetHyperparameters&intent=better&t.SetHyperparameters.weight=7&c.replicates=x",
     "launch many": "/launch?model=shop/*&model=nobody&protocol=TuneHyperparameters&protocol=TrainModel",
+    "analysis": "/analysis?query=model:shop/weighed",
+    "analysis-of-what": "/analysis",
     "registrations": "/registrations",
     "registration": "/registrations/{registration}",
     "datasets": "/datasets",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from wichtel.domain.intent import Outcome
+from wichtel.domain.intent import Constraint, Outcome
 from wichtel.domain.metric import Expectation
 from wichtel.domain.states import ExperimentState, ExperimentStatus
 
@@ -72,6 +72,8 @@ class MetricColumn:
     unit: str = ""
     #: The constraint on it in words, if all that have one have this one.
     constraint: str = ""
+    #: The same as a value.
+    bound: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from wichtel.domain import (
     ComparedExperiment,
     ComparedMetric,
     Comparison,
+    Constraint,
     Difference,
     Expectation,
     Experiment,
@@ -161,18 +162,16 @@ def _span(window: Window) -> str:
 def _columns(rows: Sequence[Known]) -> dict[str, MetricColumn]:
     """Every metric that an experiment knows, by name."""
     found: dict[str, MetricColumn] = {}
-    constraints: dict[str, set[str]] = {}
+    constraints: dict[str, dict[str, Constraint]] = {}
     for row in rows:
         for c in row.experiment.config.intent.constraints:
-            constraints.setdefault(c.metric, set()).add(c.text)
+            constraints.setdefault(c.metric, {}).setdefault(c.text, c)
         catalogue = {m.name: m for m in metric_catalogue((row.candidate or row.target).analysis)}
         for name in row.metrics:
             if name in catalogue:
                 found.setdefault(name, MetricColumn(name=name, better=catalogue[name].better, unit=catalogue[name].unit))
-    return {
-        name: replace(column, constraint=next(iter(constraints[name])) if len(constraints.get(name, ())) == 1 else "")
-        for name, column in found.items()
-    }
+    common = {name: next(iter(texts.values())) for name, texts in constraints.items() if len(texts) == 1}
+    return {name: replace(c, constraint=common[name].text, bound=common[name]) if name in common else c for name, c in found.items()}
 
 
 def _objectives(rows: Sequence[Known], columns: Mapping[str, MetricColumn], wanted: Sequence[str]) -> list[str]:

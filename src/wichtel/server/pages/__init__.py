@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wichtel.server.pages import docs
+from wichtel.server.pages.analysis import router as analysis
 from wichtel.server.pages.datasets import router as datasets
 from wichtel.server.pages.experiment import router as experiment
 from wichtel.server.pages.home import router as home
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 #: Every page. Of two that fit an address, the first answers.
-ROUTERS = (login, home, search, experiment, registrations, datasets, launch, protocols)
+ROUTERS = (login, home, search, experiment, registrations, datasets, launch, protocols, analysis)
 
 
 def install(api: FastAPI, static: Path) -> None:

@@ -120,11 +120,12 @@ def as_csv(columns: Sequence[Column], experiments: Iterable[Experiment]) -> str:
     extra = [name for name in ("id",) if name not in names]
     writer.writerow([*extra, *names])
     for experiment in experiments:
-        writer.writerow([*(getattr(experiment, name) for name in extra), *(_cell(column.value(experiment)) for column in columns)])
+        writer.writerow([*(getattr(experiment, name) for name in extra), *(cell(column.value(experiment)) for column in columns)])
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a spreadsheet may have it: text is never taken for a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, NotFound, Run
 from wichtel.experiments import On, Rerun, Seed
+from wichtel.server.pages.analysis import with_others
 from wichtel.server.pages.reader import PageReader, Reader, page_router
 from wichtel.server.pages.verdicts import draw
 from wichtel.workflows import StepStatus
@@ -69,6 +70,7 @@ def experiment(reader: Reader, experiment: str) -> Response:
         settings=_settings(e),
         cancel_not=reader.why_not("cancel_experiment", team=e.quota_group, owner=e.owner) if unfinished else "it has finished.",
         rerun_not=reader.why_not("register_models", team=app.models.get(e.model).team),
+        compare=with_others(e),
         latest=latest,
     )
 

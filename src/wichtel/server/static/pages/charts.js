@@ -1,5 +1,7 @@
 // Charts, each fed by the public API. data-chart="experiment.curves" is the function `curves` of charts/experiment.js: of what was fetched, its
-// names, and what `tools` has, it gives ECharts its options. A page asks for one such file, whatever it draws.
+// names, and what `tools` has, it gives ECharts its options. A page asks for one such file, whatever it draws. A source such as #points is an
+// element of the page whose data-json has it; it is read anew when a part of the page was replaced. `wire` of the file, if there is one, is
+// handed each chart that was made.
 const drawn = new Set();
 
 const tools = {
@@ -10,16 +12,22 @@ const tools = {
 };
 const { token } = tools;
 
+const carried = (address) => JSON.parse(document.querySelector(address).dataset.json);
+
 export async function draw(element, assets) {
   const [file, kind] = element.dataset.chart.split(".");
-  const [echarts, kinds, ...fetched] = await Promise.all([
+  const sources = element.dataset.src.split(" ");
+  const [echarts, kinds, ...found] = await Promise.all([
     import(`${assets}vendor/echarts/echarts.esm.min.js`),
     import(`${assets}pages/charts/${file}.js`),
-    ...element.dataset.src.split(" ").map((address) => fetch(address).then((answer) => answer.json())),
+    ...sources.map((address) => (address.startsWith("#") ? null : fetch(address).then((answer) => answer.json()))),
   ]);
+  if (!element.isConnected) return;
   element.replaceChildren();
   const chart = echarts.init(element, null, { renderer: "canvas" });
   const paint = () => {
+    if (!element.isConnected) { drawn.delete(paint); chart.dispose(); return; }
+    const fetched = found.map((one, i) => one ?? carried(sources[i]));
     const text = { color: token("muted"), fontFamily: token("sans") };
     const axis = { axisLine: { lineStyle: { color: token("line-strong") } }, splitLine: { lineStyle: { color: token("line") } }, axisLabel: text, nameTextStyle: text };
     const options = kinds[kind](fetched, element.dataset.names.split(" "), tools);
@@ -29,9 +37,12 @@ export async function draw(element, assets) {
     chart.setOption({ animation: false, grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true }, tooltip: { trigger: "axis", renderMode: "richText" }, ...options }, true);
   };
   paint();
+  kinds.wire?.(chart, element);
   new ResizeObserver(() => chart.resize()).observe(element);
+  paint.carried = found.includes(null);
   drawn.add(paint);
 }
 
+document.addEventListener("wichtel:replaced", () => { for (const paint of drawn) if (paint.carried) paint(); });
 document.addEventListener("wichtel:theme", () => { for (const paint of drawn) paint(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const paint of drawn) paint(); });

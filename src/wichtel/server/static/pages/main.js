@@ -14,6 +14,8 @@ export async function fetchPart(address, place, swap, wanted = () => true) {
   const text = await answer.text();
   if (!wanted() || !place.isConnected) return;
   const other = answer.headers.get("HX-Retarget");
+  // What has the id of something that goes is given its style for a moment, which the page forbids.
+  if (swap === "innerHTML") for (const chart of place.querySelectorAll(".chart[style]")) chart.removeAttribute("style");
   await htmx.swap({ text, target: other ? document.querySelector(other) : place, swap: other ? "innerHTML" : swap, sourceElement: place });
   if (!other) document.getElementById("messages").replaceChildren();
   document.dispatchEvent(new CustomEvent("wichtel:replaced"));
@@ -84,6 +86,10 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
+});
+
 // -- lists: only the table is replaced, the address changes with it
 const results = document.getElementById("results");
 let asked = 0;
@@ -97,7 +103,8 @@ async function replace(address) {
   }
   results.dataset.liveSrc = address;
   const first = !new URL(address, location.href).searchParams.get("cursor");
-  if (first) results.dataset.live = results.dataset.liveFirst ?? "experiment/";
+  const live = results.dataset.liveFirst ?? "experiment/";
+  if (first && live) results.dataset.live = live;
   else delete results.dataset.live;
 }
 if (results) {
