@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from wichtel.domain import InvalidInput, did_you_mean
 from wichtel.server import pages, problems, schema
@@ -49,10 +49,10 @@ def create_app(app: App) -> FastAPI:
     api.state.requests = requests = Requests()
     api.state.metrics = Metrics(app, requests)
     settings = app.settings
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(_principal), Depends(admitted), Depends(_known_parameters), Depends(selected)])
+    common = [Depends(_principal), Depends(admitted), Depends(_known_parameters), Depends(selected)]
     for router in ROUTERS:
-        v1.include_router(router)
-    api.include_router(v1)
+        # Each by itself: of routers within routers, every request is compared with all routes once for each level.
+        api.include_router(router, prefix="/v1", dependencies=common)
     api.include_router(health.router)
     api.include_router(sessions.router)
     pages.install(api, STATIC)

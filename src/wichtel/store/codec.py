@@ -12,7 +12,7 @@ import dataclasses
 import math
 import re
 import types
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -102,7 +102,17 @@ def read(data: bytes | str, kind: type[T]) -> T:
 
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_read_special)
+    return msgspec.json.Decoder(kind, dec_hook=_read_stored)
+
+
+def _read_stored(kind: type[Any], plain: Any) -> Any:
+    # The space of a study is read with each of its lists and trials, and checks a lot when it is made.
+    return _space(msgspec.json.encode(plain)) if kind is Space else _read_special(kind, plain)
+
+
+@lru_cache(maxsize=256)
+def _space(data: bytes) -> Space:
+    return Space.from_json(msgspec.json.decode(data))
 
 
 def _write_special(value: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from wichtel.app import App
@@ -16,6 +16,7 @@ from wichtel.server import sessions
 from wichtel.server.authentication import Services
 from wichtel.server.exchange import current
 from wichtel.server.limits import admitted
+from wichtel.server.nouns import NounRouter
 from wichtel.server.pages.rendering import html, is_partial, render
 from wichtel.server.problems import Unauthenticated
 from wichtel.server.wire import raw_body
@@ -122,9 +123,9 @@ async def _reader(reader: Annotated[PageReader, Depends(_known)]) -> PageReader:
     return reader
 
 
-def page_router(prefix: str = "", **options: Any) -> APIRouter:
+def page_router(prefix: str = "", **options: Any) -> NounRouter:
     """A router for pages; none of them is part of the API."""
-    return APIRouter(prefix=prefix, include_in_schema=False, **options)
+    return NounRouter(prefix=prefix, include_in_schema=False, **options)
 
 
 #: Who reads, as a handler's argument.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from wichtel.domain import Comparison
 from wichtel.server.authentication import Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(prefix="/analysis", tags=["analysis"], route_class=Route)
+router = NounRouter(prefix="/analysis", tags=["analysis"], route_class=Route)
 
 
 @router.get("", **returns(Comparison))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Dataset
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, lengthy, remember
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=Route)
+router = NounRouter(prefix="/datasets", tags=["datasets"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

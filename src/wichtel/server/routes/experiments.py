@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
@@ -15,11 +15,12 @@ from wichtel.domain.query import Pattern, Word, all_of, compares, contains, equa
 from wichtel.experiments import On, Rerun, Seed
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, reply, returns, text
 from wichtel.store import Page
 from wichtel.workflows import StepStatus
 
-router = APIRouter(prefix="/experiments", tags=["experiments"], route_class=Route)
+router = NounRouter(prefix="/experiments", tags=["experiments"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

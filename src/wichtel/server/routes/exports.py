@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, lengthy
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import Export, Page
 
-router = APIRouter(prefix="/exports", tags=["exports"], route_class=Route)
+router = NounRouter(prefix="/exports", tags=["exports"], route_class=Route)
 
 _BYTES = "application/octet-stream"
 

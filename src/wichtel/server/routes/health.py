@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,9 +13,10 @@ from wichtel.domain.health import SystemHealth
 from wichtel.server.authentication import Services, _principal
 from wichtel.server.idempotency import Route
 from wichtel.server.metrics import MEDIA_TYPE
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(tags=["service"], route_class=Route)
+router = NounRouter(tags=["service"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ def metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.render(), media_type=MEDIA_TYPE)
 
 
-system = APIRouter(prefix="/health", tags=["health"], route_class=Route)
+system = NounRouter(prefix="/health", tags=["health"], route_class=Route)
 
 
 @system.get("", **returns(SystemHealth))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import AppliedIntent, Intent
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, conditional
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/intents", tags=["intents"], route_class=Route)
+router = NounRouter(prefix="/intents", tags=["intents"], route_class=Route)
 
 
 @router.put("", **returns(Intent, accepts=Intent))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, harmless, lengthy
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import JobStatus, Page
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
+router = NounRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

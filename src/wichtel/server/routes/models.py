@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Model, ModelVersion
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, check_conditions, conditional, lengthy, remember
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import ARCHIVE_BYTES, json_body, page, raw_body, reply, returns, text
 from wichtel.store import Page
 
-router = APIRouter(tags=["models"], route_class=Route)
+router = NounRouter(tags=["models"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

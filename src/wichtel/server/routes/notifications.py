@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Channel, ExperimentStatus, Notification, NotificationState, SubjectKind, Watch
 from wichtel.experiments.notifications import NewChannel, Tried
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, harmless, lengthy
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
-channels = APIRouter(prefix="/channels", tags=["channels"], route_class=Route)
-watches = APIRouter(prefix="/watches", tags=["watches"], route_class=Route)
-router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=Route)
+channels = NounRouter(prefix="/channels", tags=["channels"], route_class=Route)
+watches = NounRouter(prefix="/watches", tags=["watches"], route_class=Route)
+router = NounRouter(prefix="/notifications", tags=["notifications"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

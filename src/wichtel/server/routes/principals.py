@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from wichtel.experiments import NewPrincipal
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page, Principal
 
-router = APIRouter(prefix="/principals", tags=["principals"], route_class=Route)
+router = NounRouter(prefix="/principals", tags=["principals"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

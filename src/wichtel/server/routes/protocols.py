@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from wichtel.protocols import ProtocolInfo
 from wichtel.server.authentication import Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/protocols", tags=["protocols"], route_class=Route)
+router = NounRouter(prefix="/protocols", tags=["protocols"], route_class=Route)
 
 
 @router.get("", **returns(Page[ProtocolInfo]))

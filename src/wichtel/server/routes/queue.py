@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from wichtel.domain import Queue, Waiting
 from wichtel.server.authentication import Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import reply, returns
 
-router = APIRouter(tags=["queue"], route_class=Route)
+router = NounRouter(tags=["queue"], route_class=Route)
 
 
 @router.get("/queue", **returns(Queue))

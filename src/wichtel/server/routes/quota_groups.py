@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from wichtel.domain import ALL, Limit, LimitKind, QuotaGroup
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, conditional
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/quota-groups", tags=["quota groups"], route_class=Route)
-limits = APIRouter(prefix="/limits", tags=["limits"], route_class=Route)
+router = NounRouter(prefix="/quota-groups", tags=["quota groups"], route_class=Route)
+limits = NounRouter(prefix="/limits", tags=["limits"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import Experiment, Registration
@@ -13,10 +13,11 @@ from wichtel.experiments import RegisterModels
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.exchange import current
 from wichtel.server.idempotency import Route, harmless
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/registrations", tags=["registrations"], route_class=Route)
+router = NounRouter(prefix="/registrations", tags=["registrations"], route_class=Route)
 
 Request = Annotated[RegisterModels, Depends(json_body(RegisterModels))]
 

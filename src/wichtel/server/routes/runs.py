@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from wichtel.domain import Measurement, Run, RunState
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import page, reply, returns, text
 from wichtel.store import Page
 
-router = APIRouter(tags=["runs"], route_class=Route)
+router = NounRouter(tags=["runs"], route_class=Route)
 
 
 @router.get("/runs", **returns(Page[Run]))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from wichtel.domain import SavedSearch
 from wichtel.experiments import SaveSearch
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, conditional
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/saved-searches", tags=["saved searches"], route_class=Route)
+router = NounRouter(prefix="/saved-searches", tags=["saved searches"], route_class=Route)
 
 _Body = Annotated[SaveSearch, Depends(json_body(SaveSearch))]
 

@@ -17,13 +17,14 @@ from wichtel.server import sessions
 from wichtel.server.authentication import Caller, Services, Session
 from wichtel.server.exchange import current
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.oidc import Provider, identified
 from wichtel.server.problems import Unauthenticated
 from wichtel.server.wire import raw_body, reply, returns
 from wichtel.store import codec
 
 #: Under /v1.
-me = APIRouter(tags=["me"], route_class=Route)
+me = NounRouter(tags=["me"], route_class=Route)
 #: For browsers.
 router = APIRouter(include_in_schema=False)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import InvalidInput, Study, StudySpec, StudyState, Trial
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import json_body, read_as, reply, returns
 from wichtel.store import Page
 from wichtel.tuning.function import NAMED
 
-router = APIRouter(tags=["studies"], route_class=Route)
+router = NounRouter(tags=["studies"], route_class=Route)
 
 
 @router.post("/studies", **returns(Study, status=201, accepts=StudySpec))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Member, Page, Team
 
-router = APIRouter(tags=["teams"], route_class=Route)
+router = NounRouter(tags=["teams"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

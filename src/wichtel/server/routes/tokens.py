@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.experiments import NewToken
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, json_body, nothing, reply, returns
 from wichtel.store import Page, TokenInfo
 
-router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=Route)
+router = NounRouter(prefix="/tokens", tags=["tokens"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

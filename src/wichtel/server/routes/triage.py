@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import json_body, reply, returns
 from wichtel.store import Case, Page, TriageState
 
-router = APIRouter(prefix="/triage", tags=["triage"], route_class=Route)
+router = NounRouter(prefix="/triage", tags=["triage"], route_class=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

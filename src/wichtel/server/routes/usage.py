@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from wichtel.experiments import CallUsage, ProtocolUsage, StatusUsage, TimeUsage, UsageReport
 from wichtel.server.authentication import Services
 from wichtel.server.idempotency import Route
+from wichtel.server.nouns import NounRouter
 from wichtel.server.wire import everything, reply, returns
 from wichtel.store import Page
 
-router = APIRouter(prefix="/usage", tags=["usage"], route_class=Route)
+router = NounRouter(prefix="/usage", tags=["usage"], route_class=Route)
 
 Since = Annotated[AwareDatetime | None, Query(description="Only hours that began then or later.")]
 Before = Annotated[AwareDatetime | None, Query(description="Only hours that began earlier.")]
