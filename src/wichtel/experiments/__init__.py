@@ -19,6 +19,7 @@ from wichtel.experiments.handover import Handover
 from wichtel.experiments.jobs import Jobs, PeriodicJob
 from wichtel.experiments.listeners import Listeners
 from wichtel.experiments.models import Models
+from wichtel.experiments.onboarding import Lack, Onboarding, with_lines
 from wichtel.experiments.permissions import RULES, Role, Rule, Scope, role_of
 from wichtel.experiments.principal import Principal
 from wichtel.experiments.quotas import Quotas
@@ -55,12 +56,14 @@ __all__ = [
     "Handover",
     "Intents",
     "Jobs",
+    "Lack",
     "Listeners",
     "Models",
     "Need",
     "NewPrincipal",
     "NewToken",
     "On",
+    "Onboarding",
     "PeriodicJob",
     "Principal",
     "Principals",
@@ -93,4 +96,5 @@ __all__ = [
     "Visit",
     "Waits",
     "role_of",
+    "with_lines",
 ]

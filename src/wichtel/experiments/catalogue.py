@@ -13,6 +13,7 @@ from statistics import median
 from wichtel.domain import (
     BUILT_IN_INTENTS,
     AlreadyExists,
+    Analysis,
     AppliedIntent,
     Dataset,
     ExperimentStatus,
@@ -28,6 +29,7 @@ from wichtel.domain import (
     choose_intent,
 )
 from wichtel.experiments.access import Principal
+from wichtel.experiments.onboarding import Onboarding, onboardings
 from wichtel.protocols import ProtocolInfo, get_protocol, protocols
 from wichtel.store import Artifacts, Database, Page, Transaction
 from wichtel.store.counts import Ending
@@ -173,6 +175,11 @@ class Intents:
         """For each name the one that applies to `model`, which need not be registered, and why this one."""
         return applied_intents(check_name(model, what="model"), self.list())
 
+    def owners(self) -> dict[tuple[str, str], str]:
+        """Name and pattern → whose it is, of those that are not built in."""
+        with self._db.read() as tx:
+            return tx.intents.owners()
+
     def find(self, name: str, models: str) -> Intent | None:
         """The one of that name and pattern of models, if there is one."""
         return next((i for i in self.list() if (i.name, i.models) == (name, models)), None)
@@ -286,6 +293,16 @@ class Protocols:
             models = tx.models.list(contains=contains, archived=False, limit=limit, after=after)
             heads = tx.versions.many({model.head for model in models})
         return [Readiness(model=model, lacks=protocol.lacks(heads[model.head].analysis)) for model in models if model.head in heads]
+
+    def onboarding(self, analysis: Analysis, files: Mapping[str, bytes], dataset: Dataset | None) -> builtins.list[Onboarding]:
+        """What a model still needs for each protocol, and the lines that would do.
+
+        Args:
+            analysis: What was found in its plan.
+            files: Its source.
+            dataset: What it learns from, if that is known.
+        """
+        return onboardings(protocols().values(), analysis, files, dataset)
 
 
 _VERDICTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)

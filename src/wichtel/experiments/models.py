@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from wichtel.domain import (
     AlreadyExists,
     Analysis,
+    Dataset,
     IllegalTransition,
     InvalidInput,
     Model,
@@ -118,6 +119,23 @@ class Models:
                 also(tx, added)
             return added
 
+    def check(self, tree: SourceTree, principal: Principal, *, team: str | None = None) -> tuple[Analysis, Dataset]:
+        """What a worker finds in a plan, and the dataset that it learns from, as `add` would find it; nothing is registered.
+
+        Raises:
+            InvalidInput: the job or the plan is not right, or does not fit the dataset.
+            NotFound: the dataset of the job is not registered.
+            NotPermitted: the principal may add no model to `team`.
+        """
+        principal.permit("add_model", team=team or principal.team)
+        job = read_job(tree)
+        with self._db.read() as tx:
+            dataset = tx.datasets.get(job.dataset)
+        spec = analysis_spec(tree.save(self._artifacts), quota_group=team or principal.team, load_seconds=job.load_seconds)
+        analysis = self._analyse(spec, job.load_seconds)
+        check_fits(analysis, dataset)
+        return analysis, dataset
+
     def _analyse(self, spec: RunSpec, load_seconds: float) -> Analysis:
         """Have a worker load the plan, and wait. A plan that failed before is tried again: what it lacked may be there now."""
         with self._db.transaction() as tx:
@@ -149,11 +167,12 @@ class Models:
         limit: int = 100,
         after: str | None = None,
         *,
+        team: str | None = None,
         archived: bool = False,
     ) -> list[Model]:
-        """Models by name; those that are archived only if that is said."""
+        """Models by name; those that are archived only if that is said. `contains` is a part of the name, or the whole with ``*`` in it."""
         with self._db.read() as tx:
-            return tx.models.list(owner=owner, contains=contains, archived=archived, limit=limit, after=after)
+            return tx.models.list(owner=owner, contains=contains, team=team, archived=archived, limit=limit, after=after)
 
     def many(self, names: Sequence[str]) -> dict[str, Model]:
         """The models of these names, by name; those that are not there are left out."""
@@ -181,6 +200,24 @@ class Models:
         with self._db.read() as tx:
             tx.models.get(name)
             return tx.versions.page(name, limit=limit, cursor=cursor)
+
+    def newest(self, name: str, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
+        """Versions of a model, newest first.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        with self._db.read() as tx:
+            return tx.versions.newest(name, limit=limit, cursor=cursor)
+
+    def counts(self, names: Sequence[str]) -> dict[str, int]:
+        """Model → how many versions it has, of these."""
+        with self._db.read() as tx:
+            return tx.versions.counts(names)
+
+    def files(self, identity: str) -> Mapping[str, bytes]:
+        """Path → content, of the source tree of a version."""
+        return SourceTree.load(self._artifacts, self.version(identity).tree).files
 
     def version(self, identity: str) -> ModelVersion:
         """One version.

@@ -210,6 +210,11 @@ class Experiments:
         result = self.get(identity).result
         return self._artifacts.get(result.diff).decode() if result is not None and result.diff else ""
 
+    def latest_of(self, models: Sequence[str]) -> dict[str, Outline]:
+        """Model → how the newest of its experiments stands; models that have none are left out."""
+        with self._db.read() as tx:
+            return tx.experiments.latest_of(models)
+
     def cancel(self, identity: str, principal: Principal) -> Experiment:
         """End it as CANCELED; what it runs is stopped.
 

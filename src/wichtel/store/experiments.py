@@ -26,6 +26,7 @@ from wichtel.store.page import Page, count, fetch
 from wichtel.store.repository import Repository, parts
 from wichtel.store.search import condition, sift, stages
 from wichtel.store.tables import experiments
+from wichtel.store.tables import models as known
 from wichtel.store.types import Time
 
 # The others are there to be searched by, or are the exporter's.
@@ -112,6 +113,24 @@ class Experiments(Repository):
         for part in parts(experiment_ids):
             rows = self.connection.execute(sa.select(*_OUTLINE).where(experiments.c.id.in_(part)))
             found |= {row.id: Outline(**_with_states(dict(row._mapping))) for row in rows}
+        return found
+
+    def latest_of(self, names: Sequence[str]) -> dict[str, Outline]:
+        """Model → how the newest of its experiments stands; models that have none are left out."""
+        found: dict[str, Outline] = {}
+        for part in parts(names):
+            newest = (
+                sa.select(experiments.c.id)
+                .where(experiments.c.model == known.c.name)
+                .order_by(experiments.c.created.desc(), experiments.c.id.desc())
+                .limit(1)
+                .correlate(known)
+                .scalar_subquery()
+            )
+            # Of each model one entry of an index, whatever there is of it.
+            those = sa.select(newest).where(known.c.name.in_(part))
+            for row in self.connection.execute(sa.select(*_OUTLINE).where(experiments.c.id.in_(those))):
+                found[row.model] = Outline(**_with_states(dict(row._mapping)))
         return found
 
     def search(

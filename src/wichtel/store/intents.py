@@ -46,6 +46,11 @@ class Intents(Repository):
         query = sa.select(intents.c.owner).where(intents.c.name == name, intents.c.models == models)
         return self.connection.execute(query).scalar_one_or_none()
 
+    def owners(self) -> builtins.dict[tuple[str, str], str]:
+        """Name and pattern → who put it."""
+        rows = self.connection.execute(sa.select(intents.c.name, intents.c.models, intents.c.owner))
+        return {(row.name, row.models): row.owner for row in rows}
+
     def delete(self, name: str, models: str = "*") -> None:
         """Forget the intent of that name and pattern; experiments that have it keep it.
 

@@ -62,6 +62,7 @@ class Models(Repository):
         *,
         owner: str | None = None,
         contains: str | None = None,
+        team: str | None = None,
         archived: bool = True,
         limit: int = 100,
         after: str | None = None,
@@ -70,7 +71,8 @@ class Models(Repository):
 
         Args:
             owner: Whose they are.
-            contains: A part of the name.
+            contains: A part of the name; with a ``*``, which stands for anything, the whole.
+            team: Which team's they are.
             archived: Whether those that are archived are among them.
             limit: At most so many.
             after: The name to go on after.
@@ -80,7 +82,12 @@ class Models(Repository):
             query = query.where(models.c.archived.is_(None))
         if owner is not None:
             query = query.where(models.c.owner == owner)
-        if contains:
+        if team is not None:
+            query = query.where(models.c.team == team)
+        if contains and "*" in contains:
+            like = "%".join(part.replace("!", "!!").replace("%", "!%").replace("_", "!_") for part in contains.lower().split("*"))
+            query = query.where(sa.func.lower(models.c.name).like(like, escape="!"))
+        elif contains:
             query = query.where(models.c.name.icontains(contains, autoescape=True))
         if after is not None:
             query = query.where(models.c.name > after)
@@ -147,8 +154,25 @@ class Versions(Repository):
         Raises:
             InvalidInput: a limit out of range, or something that is no cursor.
         """
-        oldest = Stage(sa.select(versions).where(versions.c.model == model), (versions.c.created, versions.c.id))
-        return fetch(self.connection, [oldest], lambda row: ModelVersion(**row._mapping), limit=limit, cursor=cursor)
+        return self._page(model, limit=limit, cursor=cursor, descending=False)
+
+    def newest(self, model: str, *, limit: int = 100, cursor: str | None = None) -> Page[ModelVersion]:
+        """The same, newest first.
+
+        Raises:
+            InvalidInput: a limit out of range, or something that is no cursor.
+        """
+        return self._page(model, limit=limit, cursor=cursor, descending=True)
+
+    def _page(self, model: str, *, limit: int, cursor: str | None, descending: bool) -> Page[ModelVersion]:
+        stage = Stage(sa.select(versions).where(versions.c.model == model), (versions.c.created, versions.c.id), descending)
+        name = "newest" if descending else ""
+        return fetch(self.connection, [stage], lambda row: ModelVersion(**row._mapping), limit=limit, cursor=cursor, name=name)
+
+    def counts(self, names: Collection[str]) -> dict[str, int]:
+        """Model → how many versions it has, of these."""
+        query = sa.select(versions.c.model, sa.func.count()).where(versions.c.model.in_(list(names))).group_by(versions.c.model)
+        return {model: number for model, number in self.connection.execute(query)}  # noqa: C416 -- rows are no pairs to mypy
 
     def on_dataset(self, dataset: str, *, limit: int = 100, after: str | None = None) -> builtins.list[ModelVersion]:
         """The heads that learn from `dataset`, of models that are not archived, in the order of their models' names."""
