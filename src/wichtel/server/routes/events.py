@@ -130,7 +130,7 @@ class _Stream(Response):
                 told = b"".join(map(_told, found))
                 # Ids grow in the order of commits: what follows comes later, whatever its subject.
                 self._after = found[-1].id if len(found) == _BATCH else max([latest, *(event.id for event in found[-1:])])
-            elif time.monotonic() - said >= _PING_SECONDS:
+            if not told and time.monotonic() - said >= _PING_SECONDS:
                 told = b": nothing new\n\n"
             if told:
                 await send({"type": "http.response.body", "body": told, "more_body": True})
