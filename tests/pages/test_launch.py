@@ -165,6 +165,21 @@ def test_of_many_the_one_that_does_not_fit_is_left_out(world: Any, tab: Callable
     assert pairs == {("TuneHyperparameters", "launch/whole"), ("TrainModel", "launch/whole"), ("TrainModel", fixed)}
 
 
+def test_without_scripts_it_is_filled_in_when_one_asks(world: Any, browser: Any) -> None:
+    context = browser.new_context(base_url=world.url, java_script_enabled=False)
+    assert context.request.post("/login", form={"token": world.token}, headers={"Origin": world.url}).ok
+    page = context.new_page()
+    page.goto("/launch")
+    page.fill("#add-model", "shop/weighed")
+    page.check("#protocol-SetHyperparameters")
+    page.locator("noscript button").click()
+    page.fill('[id="t.SetHyperparameters.weight"]', "8")
+    page.locator("noscript button").click()
+    assert '"weight": 8' in page.inner_text("#card-change")
+    assert page.locator("#launch-button").is_enabled()
+    context.close()
+
+
 def test_a_viewer_sees_it_all_and_launches_nothing(world: Any, tab: Callable[..., Any]) -> None:
     admin = world.app.access.authenticate(world.token)
     made = tab(token=world.app.access.create_token(admin, "launch-reads-only", role="viewer"))

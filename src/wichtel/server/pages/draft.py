@@ -374,5 +374,6 @@ def _place_refusal(draft: Draft) -> None:
         row = next((e for e in wanted.entries if e.changed and repr(e.text) in error.message), None)
     if row is not None:
         row.problem = row.problem or told(error, known_hint=getattr(row, "help", ""))
-    elif names:
+    elif names and not wanted.values:
+        # Of values for tunables, the form says itself that one is needed.
         wanted.problem = told(error)

@@ -76,3 +76,5 @@ place.addEventListener("submit", (event) => {
     refresh();
   }
 });
+// Somebody may have begun before this was there.
+if (new URL(address(), location.href).search !== `?${new URLSearchParams(location.search)}`.replace(/^\?$/, "")) refresh();
