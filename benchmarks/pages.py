@@ -41,6 +41,7 @@ from population import ANALYSIS, populate
 from wichtel.app import App
 from wichtel.domain import Dataset, ExperimentState, Model, ModelVersion
 from wichtel.experiments import NewPrincipal, Principal, ProtocolRequest, RegisterModels, Role
+from wichtel.server import write_token
 from wichtel.settings import load_settings
 from wichtel.store import Database
 from wichtel.testing.postgres import PostgresServer
@@ -161,6 +162,9 @@ def carry_out_wide(url: str, home: Path) -> str:
     """Have the experiment of 200 steps carried out; its id."""
     admin = Principal(name="admin", team="default", role=Role.ADMIN)
     with App(load_settings({"home": home, "database_url": url, "log_level": "warning"})) as app:
+        token = app.access.initialise()
+        assert token is not None
+        write_token(home, token)
         with app.db.transaction() as tx:
             tx.versions.add(ModelVersion(id="v-wide", model="bench/wide", tree="0" * 64, analysis=ANALYSIS, created=tx.now))
             tx.models.add(Model(name="bench/wide", owner="admin", team="bench", head="v-wide", created=tx.now))
@@ -397,10 +401,6 @@ def main() -> None:
         url = server.url(server.create())
         began = time.monotonic()
         database = Database.open(url, upgrade=True)
-        # The first admin, whose token the service writes when it starts; then work for it.
-        wide = ""
-        with served(url, folder):
-            pass
         wide = carry_out_wide(url, folder)
         studies, models = max(2, options.trials // 500), max(100, options.experiments // 50)
         populate(database, models=models, experiments=options.experiments, studies=studies, trials=options.trials)
