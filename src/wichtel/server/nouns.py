@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from starlette.routing import Match
 from starlette.types import Scope
 
-
 #: For an address that may begin with anything.
 _ANY = "{"
 
