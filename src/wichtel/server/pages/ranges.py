@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wichtel.domain import InvalidInput, ModelVersion, Space, Tunable, WichtelError
+from wichtel.domain import InvalidInput, ModelVersion, PlanError, Space, Tunable, WichtelError
 from wichtel.domain.parameter import same
 from wichtel.plans.tunable import check_value
 from wichtel.server.pages.entries import Entry, read_value, told, written
@@ -95,7 +95,7 @@ def read_values(given: Form, prefix: str, tunables: Iterable[Tunable]) -> tuple[
             try:
                 values[tunable.name] = _value(tunable, text)
             except WichtelError as error:
-                entry.problem = f"{told(error)} It takes {allowed(tunable)}."
+                entry.problem = told(error)
         entries.append(entry)
     return entries, values
 
@@ -152,10 +152,10 @@ def _read_range(given: Form, field: str, tunable: Tunable) -> Range:
         parameter = _parameter(found)
         if parameter is not None:
             for value in Space.from_json({"x": parameter})["x"].values(resolution=16):
-                check_value(tunable, value, where=tunable.name)
+                _check(tunable, value)
             found.parameter = parameter | ({"when": tunable.when} if tunable.when else {})
     except WichtelError as error:
-        found.problem = f"{told(error)} The plan takes {allowed(tunable)}."
+        found.problem = told(error)
     return found
 
 
@@ -188,8 +188,15 @@ def _value(tunable: Tunable, text: str) -> Any:
             return _listed(tunable, text)
     else:
         value = read_value(text, tunable.kind)
-    check_value(tunable, value, where=tunable.name)
+    _check(tunable, value)
     return value
+
+
+def _check(tunable: Tunable, value: Any) -> None:
+    try:
+        check_value(tunable, value, where=tunable.name)
+    except PlanError:
+        raise InvalidInput(f"{shown(value)} does not fit.", hint=f"The plan takes {allowed(tunable)}.") from None
 
 
 def _listed(tunable: Tunable, text: str) -> Any:
