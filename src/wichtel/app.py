@@ -46,6 +46,7 @@ from wichtel.experiments import (
     Studies,
     Teams,
     Usage,
+    Vocabulary,
     Waits,
 )
 from wichtel.experiments.ending import end
@@ -125,6 +126,7 @@ class App:
         )
         self.comparisons = Comparisons(self.db)
         self.saved_searches = SavedSearches(self.db)
+        self.vocabulary = Vocabulary(self.db)
         self.forecasts = Forecasts(self.db, self.artifacts)
         self.handover = Handover(self.db, self.artifacts)
         self.quotas = Quotas(self.db, default_share=settings.default_quota)

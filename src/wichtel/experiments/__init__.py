@@ -32,6 +32,7 @@ from wichtel.experiments.sessions import Sessions, Visit
 from wichtel.experiments.starter import Starter
 from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, TimeUsage, Totals, UsageReport
 from wichtel.experiments.usage import CallUsage, Usage
+from wichtel.experiments.vocabulary import Vocabulary
 from wichtel.experiments.waiting import Waits
 from wichtel.experiments.work import Runs, Studies
 
@@ -94,6 +95,7 @@ __all__ = [
     "Usage",
     "UsageReport",
     "Visit",
+    "Vocabulary",
     "Waits",
     "role_of",
     "with_lines",

@@ -168,7 +168,7 @@ def _check(request: SaveSearch) -> None:
     name = request.name
     if not name.strip() or name != name.strip() or len(name) > _MOST_CHARACTERS or not name.isprintable():
         hint = f"It is what the page shows: 1 to {_MOST_CHARACTERS} characters, no space at its ends."
-        raise InvalidInput(f"{name[:_MOST_CHARACTERS]!r} is no name for a search.", where="name", hint=hint)
+        raise InvalidInput(f"{name[:20]!r}{'…' if len(name) > 20 else ''} is no name for a search.", where="name", hint=hint)
     parse_query(request.query)
     Sort.read(request.sort)
     if len(request.columns) > _MOST_COLUMNS or not all(len(c) <= 200 and c.isprintable() for c in request.columns):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wichtel.domain.query import FIELDS, FieldKind
+from wichtel.domain.query import FIELDS, FieldKind, field_text
 
 if TYPE_CHECKING:
     from wichtel.app import App
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MOST = 12
 _TERM = re.compile(r'(?:^|[\s(])(-?)([a-z_]*)(?:(:|>=|<=|>|<|=)([^\s"()]*))?$')
+_METRIC = re.compile(r'(?:^|[\s(])-?([a-z]+)\.([^\s"():<>=,*]*)$')
 _BARE = re.compile(r'[^\s"(),<>=*]+')
 _EXAMPLES = {
     FieldKind.TIME: (("-1d", "within a day"), ("-7d", "within a week"), ("today", ""), ("yesterday", "")),
@@ -34,6 +35,8 @@ class Completion:
 
 def completions(app: App, principal: Principal, before: str) -> list[Completion]:
     """Ways to go on after `before`, the query up to the caret; fields first, then their values."""
+    if metric := _METRIC.search(before):
+        return _metrics(app, *metric.groups())
     found = _TERM.search(before)
     if found is None:
         return []
@@ -61,14 +64,29 @@ def _values(app: App, principal: Principal, name: str, begun: str) -> list[tuple
         return [(word, "") for word in field.words]
     if field.kind in _EXAMPLES:
         return list(_EXAMPLES[field.kind])
+    names = app.vocabulary.names
     if name == "model":
         return [(model.name, model.team) for model in app.models.list(contains=begun or None, limit=_MOST)]
     if name == "protocol":
         return [(info.name, info.help.partition("\n")[0]) for info in app.protocols.list()]
     if name == "intent":
-        return [(intent, "") for intent in dict.fromkeys(i.name for i in app.intents.list())]
+        # Those that are put, and those that experiments had.
+        return [(intent, "") for intent in dict.fromkeys([*(i.name for i in app.intents.list()), *names("intent", begun)])]
     if name == "owner":
-        return [(principal.name, "you")]
+        return _mine_first({principal.name: "you"}, names("owner", begun))
     if name in ("team", "quota_group"):
-        return [(team, "yours") for team in principal.teams]
+        return _mine_first(dict.fromkeys(principal.teams, "yours"), names("team", begun))
     return []
+
+
+def _mine_first(mine: dict[str, str], known: list[str]) -> list[tuple[str, str]]:
+    return [*mine.items(), *((name, "") for name in known if name not in mine)]
+
+
+def _metrics(app: App, name: str, begun: str) -> list[Completion]:
+    """After ``delta.``: the metrics that experiments reported."""
+    field = FIELDS.get(name)
+    if field is None or not field.of_metric:
+        return []
+    known = app.vocabulary.names("metric", begun, _MOST)
+    return [Completion(field_text(name, metric).removeprefix(f"{name}.") + ">", field.help, len(begun)) for metric in known]

@@ -82,13 +82,20 @@ setInterval(() => {
 
 // -- questions before what cannot be undone; buttons that need a choice
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
+  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
 });
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
+
+function choices() {
+  for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = !button.form.querySelector(`td ${button.dataset.needsChoice}`);
+}
+choices();
+document.addEventListener("change", choices);
+document.addEventListener("wichtel:replaced", choices);
 
 // -- lists: only the table is replaced, the address changes with it
 const results = document.getElementById("results");
