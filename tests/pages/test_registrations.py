@@ -42,6 +42,10 @@ def test_what_is_left_of_a_registration_is_canceled_from_its_matrix(world: Any, 
         assert page.locator(".matrix td .badge").all_inner_texts() == ["enqueued"] * 4
         assert "values={weight: 7}" in page.locator(".matrix thead").inner_text()
         assert "better" in page.locator(".matrix thead").inner_text()
+        # To be told of it.
+        page.get_by_role("button", name="Watch").click()
+        page.get_by_role("button", name="Stop watching").click()
+        page.get_by_role("button", name="Watch", exact=True).wait_for()
         # One of them ends: seen without a reload.
         page.evaluate("window.kept = true")
         world.client.experiments.cancel(made.experiments[0])

@@ -145,3 +145,37 @@ def test_the_first_page_of_a_search_is_found_by_an_index():
             assert "USING INDEX" in plan
             assert "TEMP B-TREE" not in plan
     database.close()
+
+
+def test_how_registrations_stand_and_what_protocols_came_to(database, add):
+    for name, fields in {
+        "a": {},
+        "b": {"registration": "r2", "protocol": "Tune"},
+        "c": {"quota_group": "h"},
+        "d": {"protocol": "Tune"},
+    }.items():
+        add(name, minutes=ord(name), **fields)
+    with database.transaction() as tx:
+        tx.experiments.start("a")
+        tx.experiments.finish("b", ExperimentStatus.SATISFIED, "Good.")
+    with database.read() as tx:
+        tallies = tx.experiments.tallies(["r1", "r2", "r3"])
+        assert tallies["r1"].counts == {"IN_PROGRESS": 1, "ENQUEUED": 2}
+        assert (tallies["r1"].teams, tallies["r1"].unfinished, tallies["r1"].total) == (("g", "h"), 3, 3)
+        assert (tallies["r2"].counts, tallies["r2"].unfinished) == ({"SATISFIED": 1}, 0)
+        assert tallies["r3"].counts == {}
+        outlines = tx.experiments.outlines(["b", "a", "nothing"])
+        assert sorted(outlines) == ["a", "b"]
+        assert (outlines["b"].state, outlines["b"].status, outlines["b"].cause) == (
+            ExperimentState.FINISHED,
+            ExperimentStatus.SATISFIED,
+            "Good.",
+        )
+        assert outlines["a"].status is None
+        assert tx.counts.by_protocol() == {"Train": 2, "Tune": 2}
+        latest = tx.counts.latest_of(["Tune", "Train", "Nothing"], 1)
+        assert {name: [ending.standing for ending in found] for name, found in latest.items()} == {
+            "Tune": ["ENQUEUED"],
+            "Train": ["ENQUEUED"],
+            "Nothing": [],
+        }

@@ -60,6 +60,13 @@ def test_models_and_versions(database):
         assert [v.id for v in tx.versions.list("a/one")] == ["v1", "v2"]
         with pytest.raises(NotFound, match="model version"):
             tx.versions.get("x")
+        # By what their heads learn from.
+        assert tx.versions.by_dataset() == {"d": 1}
+        assert [v.id for v in tx.versions.on_dataset("d")] == ["v2"]
+        assert tx.versions.on_dataset("d", after="a/one") == tx.versions.on_dataset("D%") == []
+    with database.transaction() as tx:
+        tx.models.set_archived("a/one", tx.now)
+        assert tx.versions.by_dataset() == {}
     with pytest.raises(NotFound), database.transaction() as tx:
         tx.models.set_head("a/on", "v")
 

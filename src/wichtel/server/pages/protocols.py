@@ -11,6 +11,7 @@ from starlette.responses import Response
 from wichtel.domain import LimitKind
 from wichtel.protocols import ParameterSpec
 from wichtel.protocols.parameter import KINDS
+from wichtel.protocols.registry import broken
 from wichtel.recipes import example_of, get_recipe, recipes
 from wichtel.server.pages.formats import number
 from wichtel.server.pages.reader import Reader, page_router
@@ -33,6 +34,7 @@ def protocols(reader: Reader) -> Response:
         "protocols.html",
         title="Protocols and recipes",
         protocols=found,
+        broken=sorted(broken().items()),
         histories=reader.app.protocols.histories([p.name for p in found]),
         recipes=[(r, [p.name for p in found if r.name in p.recipes]) for r in recipes()],
     )

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Query
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, Outline, Registration, Tally
+from wichtel.domain import Experiment, Outline, Registration, SubjectKind, Tally
 from wichtel.domain.query import equals
 from wichtel.server.pages.formats import count
 from wichtel.server.pages.reader import PageReader, Reader, page_router
@@ -118,6 +118,8 @@ def registration(reader: Reader, registration: str, line: Annotated[int, Query(g
         mine=mine,
         repeats=example.config.rerun_of if example is not None else "",
         cancel_not=_cancel_not(reader, r, tally),
+        watched=any((w.kind, w.subject) == (SubjectKind.REGISTRATION, r.id) for w in app.channels.watches(reader.principal)),
+        watch_not=reader.why_not("watch"),
         address=address,
         here=address if line == 1 else f"{address}?line={line}",
         latest=latest,
@@ -128,6 +130,15 @@ def registration(reader: Reader, registration: str, line: Annotated[int, Query(g
 def cancel(reader: Reader, registration: str) -> Response:
     """End all of it that has not finished."""
     reader.app.experiments.cancel_registration(registration, reader.principal)
+    return reader.go(f"/registrations/{quote(registration, safe='')}")
+
+
+@router.post("/{registration}/watch")
+def watch(reader: Reader, registration: str) -> Response:
+    """Be told of what becomes of it, or no longer."""
+    channels = reader.app.channels
+    change = channels.unwatch if reader.form.one("stop") else channels.watch
+    change(SubjectKind.REGISTRATION, registration, reader.principal)
     return reader.go(f"/registrations/{quote(registration, safe='')}")
 
 
