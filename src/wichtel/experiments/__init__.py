@@ -28,7 +28,7 @@ from wichtel.experiments.registration import ProtocolRequest, Refused, RegisterM
 from wichtel.experiments.rerun import On, Rerun, Seed
 from wichtel.experiments.saved_searches import SavedSearches, SaveSearch
 from wichtel.experiments.service import Experiments
-from wichtel.experiments.sessions import Sessions, Visit
+from wichtel.experiments.sessions import OpenSession, Sessions, Visit
 from wichtel.experiments.starter import Starter
 from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, TimeUsage, Totals, UsageReport
 from wichtel.experiments.usage import CallUsage, Usage
@@ -65,6 +65,7 @@ __all__ = [
     "NewToken",
     "On",
     "Onboarding",
+    "OpenSession",
     "PeriodicJob",
     "Principal",
     "Principals",

@@ -14,11 +14,14 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wichtel.domain import NotPermitted
+from wichtel.domain import NotFound, NotPermitted
 from wichtel.experiments.access import USE_IS_NOTED_AFTER, Uses, digest
 from wichtel.experiments.principal import Principal
 from wichtel.store import Database, Transaction
 from wichtel.store import Principal as Account
+
+#: Characters of a session's hash that name it.
+_ID = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,22 @@ class Visit:
     csrf: str
     #: At the latest.
     expires: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A browser in which somebody is logged in, as they and admins may know it."""
+
+    #: A part of its hash, which does not tell its cookie.
+    id: str
+    created: datetime
+    #: Give or take a minute.
+    seen: datetime
+    expires: datetime
+    #: What it may be used for; none for all that its principal may do.
+    scopes: tuple[str, ...]
+    #: Whether it is the one that asks.
+    current: bool = False
 
 
 class Sessions:
@@ -123,6 +142,43 @@ class Sessions:
             if found is not None:
                 tx.sessions.end(digest(cookie))
                 tx.audit.add(found.principal.name, "log_out", found.principal.name, {}, team=found.principal.team)
+
+    def of(self, name: str, principal: Principal, *, cookie: str = "") -> list[OpenSession]:
+        """The sessions of somebody, the latest used first.
+
+        Args:
+            name: Whose.
+            principal: Who asks.
+            cookie: Of the session that asks.
+
+        Raises:
+            NotPermitted: they are somebody else's, and `principal` is no admin.
+        """
+        principal.permit("see_tokens", owner=name)
+        current = digest(cookie)
+        with self._db.read() as tx:
+            found, now = tx.sessions.of(name), tx.now
+        return [
+            OpenSession(id=h[:_ID], created=s.created, seen=s.seen, expires=s.expires, scopes=s.scopes, current=h == current)
+            for h, s in found
+            if s.seen + self._idle > now
+        ]
+
+    def end(self, identity: str, name: str, principal: Principal) -> None:
+        """End a session of somebody at once.
+
+        Raises:
+            NotFound: they have none of that id.
+            NotPermitted: it is somebody else's, and `principal` is no admin.
+        """
+        principal.permit("revoke_token", owner=name)
+        with self._db.transaction() as tx:
+            hashes = [h for h, _ in tx.sessions.of(name) if h[:_ID] == identity]
+            if not hashes:
+                raise NotFound(f"{name} has no session {identity!r}.", hint="It may be over already.")
+            for hashed in hashes:
+                tx.sessions.end(hashed)
+            tx.audit.add(principal.name, "end_session", name, {"id": identity}, team=tx.principals.get(name).team)
 
     def close(self) -> None:
         """Finish what is being noted."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wichtel.domain import ExperimentStatus
@@ -17,6 +18,8 @@ _RESULTS = (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
 #: Of the records; their configurations and results are much longer.
 _COLUMNS = ("id", "owner", "team", "protocol", "kind", "status", "created", "started", "began", "finished", "models_trained")
 _SECONDS_A_DAY = 86_400.0
+#: Of `Statistics.lately`.
+_KEPT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,24 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DayUsage:
+    """What finished on a day, by UTC. Days on which nothing did are left out."""
+
+    day: date
+    #: Status → how many experiments.
+    experiments: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeekUsage:
+    """Whose experiments finished in a week. Weeks in which none did are left out."""
+
+    #: Its Monday, by UTC.
+    week: date
+    users: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReport:
     """All tables, those of experiments of the same ones."""
 
@@ -105,6 +126,9 @@ class UsageReport:
     times: tuple[TimeUsage, ...]
     #: Table IV.
     protocols: tuple[ProtocolUsage, ...]
+    #: In the course of time.
+    days: tuple[DayUsage, ...] = ()
+    weeks: tuple[WeekUsage, ...] = ()
 
 
 class Statistics:
@@ -118,6 +142,18 @@ class Statistics:
     def __init__(self, exports: Exports, usage: Usage) -> None:
         self._exports = exports
         self._usage = usage
+        #: Days and team → when a report was made, and the report.
+        self._lately: dict[tuple[int, str | None], tuple[float, UsageReport]] = {}
+
+    def lately(self, days: int, team: str | None = None) -> UsageReport:
+        """The report of the latest so many days, or of all with 0; up to a minute old, since it reads every experiment of that time."""
+        now = time.monotonic()
+        self._lately = {key: kept for key, kept in self._lately.items() if now - kept[0] < _KEPT_SECONDS}
+        if (kept := self._lately.get((days, team))) is not None:
+            return kept[1]
+        report = self.report(since=datetime.now(UTC) - timedelta(days=days) if days else None, team=team)
+        self._lately[days, team] = now, report
+        return report
 
     def report(self, *, since: datetime | None = None, before: datetime | None = None, team: str | None = None) -> UsageReport:
         """All tables, of what finished from `since` to before `before`.
@@ -132,6 +168,8 @@ class Statistics:
             statuses=statuses_of(frame),
             times=times_of(frame),
             protocols=protocols_of(frame),
+            days=days_of(frame),
+            weeks=weeks_of(frame),
         )
 
 
@@ -230,6 +268,25 @@ def protocols_of(frame: pl.DataFrame) -> tuple[ProtocolUsage, ...]:
         )
         for row in found.sort("users", "experiments", "protocol", descending=[True, True, False]).to_dicts()
     )
+
+
+def days_of(frame: pl.DataFrame) -> tuple[DayUsage, ...]:
+    """The days of `frame`, the first first."""
+    import polars as pl
+
+    counted = frame.group_by(pl.col("finished").dt.date().alias("day"), "status").len().sort("day", "status")
+    found: dict[date, dict[str, int]] = {}
+    for day, status, number in counted.iter_rows():
+        found.setdefault(day, {})[status] = number
+    return tuple(DayUsage(day=day, experiments=numbers) for day, numbers in found.items())
+
+
+def weeks_of(frame: pl.DataFrame) -> tuple[WeekUsage, ...]:
+    """The weeks of `frame`, the first first."""
+    import polars as pl
+
+    counted = frame.group_by(pl.col("finished").dt.truncate("1w").dt.date().alias("week")).agg(pl.col("owner").n_unique()).sort("week")
+    return tuple(WeekUsage(week=week, users=users) for week, users in counted.iter_rows())
 
 
 def _seconds(begin: str, end: str) -> pl.Expr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from wichtel.domain import (
     ExperimentState,
@@ -28,6 +28,9 @@ from wichtel.store.queue import Line, Place
 
 #: Most that one page tells of.
 _MOST = 1000
+#: What the pace of a group is taken from: its starts in so long, of which there have to be so many.
+_LATELY = timedelta(hours=3)
+_ENOUGH = 3
 
 
 class Waits:
@@ -78,6 +81,15 @@ class Waits:
             groups = [g for g in ledger.groups(lines) if group in (None, g.name)]
             statuses = _statuses(groups, ledger, lines, tx.queue.runs_at_work(), tx.queue.runs_waiting())
         return Queue(groups=statuses, items=tuple(_enqueued(place, at, ledger) for place, at in found), cursor=following)
+
+    def pace(self) -> dict[str, float]:
+        """Group → seconds from one start to the next, in the latest hours; of those in which a few were started."""
+        starts: dict[str, list[datetime]] = defaultdict(list)
+        with self._db.read() as tx:
+            for time, group, _, _ in tx.queue.starts(tx.now - _LATELY):
+                starts[group].append(time)
+            now = tx.now
+        return {group: (now - times[0]).total_seconds() / len(times) for group, times in starts.items() if len(times) >= _ENOUGH}
 
     def _in_progress(self, tx: Transaction, place: Place) -> Waiting:
         since = place.started or place.created

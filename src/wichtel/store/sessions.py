@@ -68,6 +68,17 @@ class Sessions(Repository):
             expires=row.session_expires,
         )
 
+    def of(self, principal: str) -> list[tuple[str, Session]]:
+        """Hash and session of each of a principal's that has not expired, the latest used first."""
+        query = sa.select(*principals.columns, sessions.c.hash.label("session_hash"), *_OWN).join(sessions)
+        query = query.where(principals.c.name == principal, sessions.c.expires > self.now).order_by(sessions.c.seen.desc(), sessions.c.hash)
+        found = []
+        for row in self.connection.execute(query):
+            account = Principal(**{c.name: row._mapping[c.name] for c in principals.columns})
+            times = {name: row._mapping[f"session_{name}"] for name in ("scopes", "created", "seen", "expires")}
+            found.append((row.session_hash, Session(principal=account, **times)))
+        return found
+
     def touch(self, session_hash: str) -> None:
         """Note that it was used just now."""
         self.connection.execute(sa.update(sessions).where(sessions.c.hash == session_hash).values(seen=self.now))

@@ -71,6 +71,11 @@ class Channels:
         self._tests: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of channels that can be added here."""
+        return tuple(sorted(self._notifiers))
+
     def add(
         self,
         principal: Principal,

@@ -11,15 +11,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wichtel.server.pages import docs
+from wichtel.server.pages.admin import router as admin
 from wichtel.server.pages.analysis import router as analysis
 from wichtel.server.pages.datasets import router as datasets
 from wichtel.server.pages.experiment import router as experiment
+from wichtel.server.pages.health import router as health
 from wichtel.server.pages.home import router as home
+from wichtel.server.pages.intents import router as intents
 from wichtel.server.pages.launch import router as launch
 from wichtel.server.pages.login import router as login
+from wichtel.server.pages.me import router as me
+from wichtel.server.pages.models import router as models
+from wichtel.server.pages.onboarding import router as onboarding
 from wichtel.server.pages.protocols import router as protocols
+from wichtel.server.pages.queue import router as queue
 from wichtel.server.pages.registrations import router as registrations
 from wichtel.server.pages.search import router as search
+from wichtel.server.pages.usage import router as usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +35,25 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 #: Every page. Of two that fit an address, the first answers.
-ROUTERS = (login, home, search, experiment, registrations, datasets, launch, protocols, analysis)
+ROUTERS = (
+    login,
+    home,
+    search,
+    experiment,
+    registrations,
+    datasets,
+    launch,
+    protocols,
+    analysis,
+    models,
+    onboarding,
+    intents,
+    queue,
+    usage,
+    health,
+    admin,
+    me,
+)
 
 
 def install(api: FastAPI, static: Path) -> None:

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from wichtel.server import sessions
 from wichtel.server.authentication import Services
 from wichtel.server.pages.errors import login_values
-from wichtel.server.pages.reader import Reader, page_router
+from wichtel.server.pages.reader import page_router
 from wichtel.server.pages.rendering import html, render
 
 router = page_router()
@@ -23,9 +23,3 @@ def login(request: Request, app: Services, next: str = "/") -> Response:  # noqa
         return RedirectResponse(wanted, 303)
     values = {"wanted": wanted, "problem": None, "pointed": ("", ""), **login_values(request)}
     return html(request, render(request, "login.html", values))
-
-
-@router.get("/me")
-def me(reader: Reader) -> Response:
-    """Who one is, and what one may do."""
-    return reader.show("me.html", title=reader.principal.name)

@@ -86,6 +86,17 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
+// -- what is shown once is taken along
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.querySelector(button.dataset.copy);
+  field.select();
+  // Without a certificate browsers offer no clipboard; what is selected can be copied by hand.
+  await navigator.clipboard?.writeText(field.value);
+  if (navigator.clipboard) button.textContent = "Copied";
+});
+
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
@@ -157,6 +168,7 @@ addEventListener("hashchange", comeIn);
 
 if (document.querySelector("[data-complete]")) import("./complete.js");
 if (document.querySelector("[data-launch]")) import("./launch.js");
+if (document.querySelector("[data-onboard]")) import("./onboard.js");
 if (document.querySelector("[data-live]")) import("./live.js");
 function charts() {
   const waiting = document.querySelectorAll("[data-chart]:not([data-seen])");
