@@ -32,6 +32,13 @@ def test_it_tells_what_the_list_tells_and_goes_on_where_it_broke(api: Any, servi
     assert [json.loads(e.data) for e in rest] == listed[2:]
 
 
+def test_browsers_hear_of_every_kind_since_names_can_be_left_out(api: Any, service: Any) -> None:
+    add(service, "test/nameless", 1)
+    [event] = events(api, 1, "/v1/events:stream?subject=test/nameless&named=false")
+    assert event.event == "message"
+    assert json.loads(event.data)["kind"] == "test.happened"
+
+
 def test_what_happens_to_others_is_passed_over(api: Any, service: Any) -> None:
     with api.http.stream("GET", "/v1/events:stream?subject=test/mine") as answer:
         stream = iter(httpx2.EventSource(answer))

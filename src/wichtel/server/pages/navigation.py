@@ -12,23 +12,29 @@ class Place(NamedTuple):
     path: str
     #: The key that, pressed after "g", goes there.
     key: str
+    #: Where it stands in the menu.
+    group: str = "Work"
     #: In the menu behind the others, since the bar has little room.
     aside: bool = False
+    #: What everybody comes for: a button.
+    button: bool = False
+    #: Only for those who may do this.
+    needs: str = ""
 
 
 #: The main pages, in their order. Only those that there are.
 PLACES = (
+    Place("Launch", "/launch", "l", button=True),
     Place("Home", "/", "h"),
-    Place("Launch", "/launch", "l"),
     Place("Experiments", "/experiments", "e"),
     Place("Models", "/models", "m"),
     Place("Analysis", "/analysis", "a"),
     Place("Registrations", "/registrations", "r"),
-    Place("Protocols", "/protocols", "p", aside=True),
-    Place("Datasets", "/datasets", "d", aside=True),
-    Place("Intents", "/intents", "i", aside=True),
-    Place("Queue", "/queue", "q", aside=True),
-    Place("Usage", "/usage", "u", aside=True),
-    Place("Health", "/health", "y", aside=True),
-    Place("Admin", "/admin", "n", aside=True),
+    Place("Protocols", "/protocols", "p", "Catalogue", aside=True),
+    Place("Datasets", "/datasets", "d", "Catalogue", aside=True),
+    Place("Intents", "/intents", "i", "Catalogue", aside=True),
+    Place("Queue", "/queue", "q", "Service", aside=True),
+    Place("Usage", "/usage", "u", "Service", aside=True),
+    Place("Health", "/health", "y", "Service", aside=True),
+    Place("Admin", "/admin", "n", "Service", aside=True, needs="manage_teams"),
 )

@@ -97,7 +97,7 @@ class _Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, app: App, request: Request, after: int, subject: str | None) -> None:
+    def __init__(self, app: App, request: Request, after: int, subject: str | None, named: bool) -> None:
         # No length is known; and proxies are told not to keep what there is.
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -106,6 +106,7 @@ class _Stream(Response):
         self._stopping: Callable[[], bool] = request.app.state.stopping
         self._after = after
         self._subject = subject
+        self._named = named
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer until the reader goes or the service stops."""
@@ -127,7 +128,7 @@ class _Stream(Response):
                     found = await to_thread.run_sync(_since, self._app, self._after, _BATCH, self._subject)
                 except Unavailable as error:
                     return _ends(error)
-                told = b"".join(map(_told, found))
+                told = b"".join(_told(event, self._named) for event in found)
                 # Ids grow in the order of commits: what follows comes later, whatever its subject.
                 self._after = found[-1].id if len(found) == _BATCH else max([latest, *(event.id for event in found[-1:])])
             if not told and time.monotonic() - said >= _PING_SECONDS:
@@ -153,9 +154,10 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def _told(event: Event) -> bytes:
+def _told(event: Event, named: bool) -> bytes:
+    name = b"event: %s\n" % event.kind.encode() if named else b""
     # JSON has no line breaks of its own.
-    return b"event: %s\ndata: %s\nid: %d\n\n" % (event.kind.encode(), codec.encode(event), event.id)
+    return name + b"data: %s\nid: %d\n\n" % (codec.encode(event), event.id)
 
 
 Subject = Annotated[str | None, Query(description="Only events whose subject begins so, such as experiment/e-1.")]
@@ -184,10 +186,11 @@ async def stream(
     request: Request,
     subject: Subject = None,
     cursor: Annotated[int, Query(ge=0, description="Only events after the one with this id.")] = 0,
+    named: Annotated[bool, Query(description="If not, an event's kind is in its data only: browsers hear only names they know.")] = True,
     last_event_id: Annotated[int | None, Header(description="As `cursor`; what browsers send when they connect again.")] = None,
 ) -> Response:
     """Events as they happen, as server-sent events whose data are those of the list. It ends when the service stops."""
-    return _Stream(app, request, cursor if last_event_id is None else last_event_id, subject)
+    return _Stream(app, request, cursor if last_event_id is None else last_event_id, subject, named)
 
 
 def _since(app: App, after: int, limit: int, subject: str | None) -> list[Event]:
