@@ -75,3 +75,13 @@ def _why(intent: Intent, model: str, others: Sequence[str]) -> str:
     if not others:
         return f"Its pattern {intent.models!r} fits, and no other of its name is for this model."
     return f"Its pattern {intent.models!r} is the narrowest that fits: {_narrowness(intent, model)[2]} characters are no wildcards."
+
+
+def by_precedence(intents: Iterable[Intent]) -> list[Intent]:
+    """In the order of names; of one name, those that come before others, for a model that all of them fit, first."""
+
+    def place(i: Intent) -> tuple[str, bool, bool, int, str]:
+        whole = not _WILDCARDS.search(i.models)
+        return i.name, i in BUILT_IN_INTENTS, not whole, -len(_WILDCARDS.sub("", i.models)), i.models
+
+    return sorted(intents, key=place)

@@ -83,7 +83,7 @@ def dataset(reader: Reader, name: str, after: Annotated[str, Query(max_length=20
         d=d,
         size=service.size(d),
         used=service.used().get(name, 0),
-        models=[(version, _windows(d, version)) for version in shown],
+        models=[(version, windows(d, version)) for version in shown],
         columns=_columns(d, shown),
         width=_WIDTH,
         after=after,
@@ -139,7 +139,7 @@ def _told(error: WichtelError) -> str:
     return f"{where}{error.message}" + (f" {error.hint}" if error.hint else "")
 
 
-def _windows(d: Dataset, version: ModelVersion) -> tuple[Drawn, ...]:
+def windows(d: Dataset, version: ModelVersion) -> tuple[Drawn, ...]:
     """Where the windows of a model lie in the dataset."""
     job = version.analysis.job
     span = (d.end - d.start).total_seconds() or 1.0

@@ -97,6 +97,22 @@ document.addEventListener("click", async (event) => {
   if (navigator.clipboard) button.textContent = "Copied";
 });
 
+// -- <a data-part="#place">: what it leads to is shown in that place; a second time, it goes. Without scripts it is a page.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-part]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const address = link.getAttribute("href");
+  const place = document.querySelector(link.dataset.part);
+  const again = place.dataset.liveSrc === address;
+  for (const other of document.querySelectorAll(`a[data-part="${link.dataset.part}"][data-at]`)) delete other.dataset.at;
+  if (again) { delete place.dataset.liveSrc; place.replaceChildren(); return; }
+  link.dataset.at = "";
+  place.dataset.liveSrc = address;
+  await fetchPart(address, place, "innerHTML", () => place.dataset.liveSrc === address);
+  place.scrollIntoView({ block: "nearest" });
+});
+
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
