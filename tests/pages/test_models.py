@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.conftest import JOB, PLAN
 
 HOLDOUT = "holdout = [2020-01-03T00:00:00Z, 2020-01-04T00:00:00Z]"

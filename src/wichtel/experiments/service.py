@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from wichtel.domain import (
     AlreadyExists,
@@ -205,15 +206,26 @@ class Experiments:
         workflow = self.get(identity).workflow
         return self._workflows.steps(workflow) if workflow else []
 
+    def descendants(self, experiment: Experiment) -> tuple[list[Experiment], list[Experiment]]:
+        """Those that repeat it, and those that start from its candidate: the first few of each."""
+        with self._db.read() as tx:
+            return tx.experiments.descendants(experiment)
+
+    def run_times(self, experiment: Experiment) -> list[tuple[str, datetime, datetime | None]]:
+        """Of the runs that it asked for, its study's too: id, and when the latest attempt began and ended."""
+        owners = [f"experiment/{experiment.id}/run/{number}" for number in range(1, experiment.generation + 1)]
+        with self._db.read() as tx:
+            return tx.runs.times([*owners, f"study/{experiment.id}/study"])
+
     def diff(self, identity: str) -> str:
         """The unified diff from target to candidate; empty if there is no candidate or its source is the target's."""
         result = self.get(identity).result
         return self._artifacts.get(result.diff).decode() if result is not None and result.diff else ""
 
-    def latest_of(self, models: Sequence[str]) -> dict[str, Outline]:
-        """Model → how the newest of its experiments stands; models that have none are left out."""
+    def latest_of(self, models: Sequence[str], *, judged: bool = False) -> dict[str, Outline]:
+        """Model → how the newest of its experiments stands, or of those with a verdict; models that have none are left out."""
         with self._db.read() as tx:
-            return tx.experiments.latest_of(models)
+            return tx.experiments.latest_of(models, judged=judged)
 
     def cancel(self, identity: str, principal: Principal) -> Experiment:
         """End it as CANCELED; what it runs is stopped.

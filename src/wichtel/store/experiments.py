@@ -22,6 +22,7 @@ from wichtel.domain import (
     Tally,
     parse_query,
 )
+from wichtel.store import codec
 from wichtel.store.page import Page, count, fetch
 from wichtel.store.repository import Repository, parts
 from wichtel.store.search import condition, sift, stages
@@ -115,8 +116,8 @@ class Experiments(Repository):
             found |= {row.id: Outline(**_with_states(dict(row._mapping))) for row in rows}
         return found
 
-    def latest_of(self, names: Sequence[str]) -> dict[str, Outline]:
-        """Model → how the newest of its experiments stands; models that have none are left out."""
+    def latest_of(self, names: Sequence[str], *, judged: bool = False) -> dict[str, Outline]:
+        """Model → how the newest of its experiments stands, or of those with a verdict; models that have none are left out."""
         found: dict[str, Outline] = {}
         for part in parts(names):
             newest = (
@@ -125,13 +126,31 @@ class Experiments(Repository):
                 .order_by(experiments.c.created.desc(), experiments.c.id.desc())
                 .limit(1)
                 .correlate(known)
-                .scalar_subquery()
             )
+            if judged:
+                newest = newest.where(experiments.c.status.in_((ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)))
             # Of each model one entry of an index, whatever there is of it.
-            those = sa.select(newest).where(known.c.name.in_(part))
+            those = sa.select(newest.scalar_subquery()).where(known.c.name.in_(part))
             for row in self.connection.execute(sa.select(*_OUTLINE).where(experiments.c.id.in_(those))):
                 found[row.model] = Outline(**_with_states(dict(row._mapping)))
         return found
+
+    def descendants(self, experiment: Experiment, limit: int = 20) -> tuple[list[Experiment], list[Experiment]]:
+        """Those that repeat `experiment`, and those that start from its candidate, oldest first, among the next 2000 on its model."""
+        c = experiments.c
+        later = (
+            sa.select(c.id, c.target, c.config)
+            .where(c.model == experiment.model, c.created >= experiment.created, c.id != experiment.id)
+            .order_by(c.created, c.id)
+            .limit(2000)
+            .subquery()
+        )
+        repeats = sa.type_coerce(later.c.config, sa.Text).contains(f'"rerun_of":{codec.encode(experiment.id).decode()}', autoescape=True)
+        made = experiment.result.candidate if experiment.result is not None else ""
+        builds = sa.and_(later.c.target == made, ~repeats) if made and made != experiment.target else sa.false()
+        # Of few rows the rest is read.
+        found = [list(self.connection.execute(sa.select(later.c.id).where(which).limit(limit)).scalars()) for which in (repeats, builds)]
+        return self.many(found[0]), self.many(found[1])
 
     def search(
         self,

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Query
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, Model, ModelVersion, NotFound, SubjectKind
+from wichtel.domain import Experiment, Model, ModelVersion, NotFound, Outline, SubjectKind
 from wichtel.domain.query import equals
 from wichtel.server.pages.datasets import windows
 from wichtel.server.pages.lineage import lineage
@@ -37,12 +37,14 @@ class Row:
     model: Model
     head: ModelVersion | None
     versions: int
-    last: Experiment | None
+    last: Outline | None
+    #: The newest with a verdict.
+    judged: Experiment | None
 
     @property
     def value(self) -> float | None:
         """Its primary metric, when it was last measured."""
-        result = self.last.result if self.last else None
+        result = self.judged.result if self.judged else None
         return result.baseline_metrics.get(self.head.analysis.metadata.primary_metric) if result and self.head else None
 
 
@@ -62,12 +64,13 @@ def models(
     shown = found[:_ON_A_PAGE]
     names = [model.name for model in shown]
     heads, counts, last = app.models.heads(shown), app.models.counts(names), app.experiments.latest_of(names)
-    whole = app.experiments.many([outline.id for outline in last.values()])
+    measured = app.experiments.latest_of(names, judged=True)
+    whole = {e.model: e for e in app.experiments.many([outline.id for outline in measured.values()]).values()}
     given = {key: value for key, value in (("name", name), ("team", team), ("archived", archived)) if value}
     return reader.show(
         "parts/models.html" if reader.partial else "models.html",
         title="Models",
-        rows=[Row(m, heads.get(m.name), counts.get(m.name, 0), whole.get(last[m.name].id) if m.name in last else None) for m in shown],
+        rows=[Row(m, heads.get(m.name), counts.get(m.name, 0), last.get(m.name), whole.get(m.name)) for m in shown],
         name=name,
         team=team,
         archived=archived,
