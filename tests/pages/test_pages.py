@@ -37,6 +37,15 @@ PAGES = {
     "protocols": "/protocols",
     "protocol": "/protocols/TuneHyperparameters",
     "recipe": "/recipes/tunable_set",
+    "queue": "/queue",
+    "queue group": "/queue?group=default",
+    "usage": "/usage?days=7",
+    "health": "/health",
+    "admin teams": "/admin/teams?team=default",
+    "admin people": "/admin/people",
+    "admin person": "/admin/people/admin",
+    "admin tokens": "/admin/tokens",
+    "admin audit": "/admin/audit",
     "me": "/me",
     "lost": "/nothing",
 }
@@ -127,7 +136,7 @@ def test_learning_curves_are_drawn_when_they_come_into_view(world: Any, tab: Cal
     made.page.get_by_role("button", name="Light or dark").click()
     made.page.wait_for_timeout(300)
     assert not made.said
-    assert sum("/v1/measurements" in url for url in begun) == 2
+    assert sum("/curve?run=" in url for url in begun) == 2
     assert len(begun) <= 12, begun
     if folder := os.environ.get("WICHTEL_SCREENSHOTS"):
         made.page.screenshot(path=f"{folder}/curves-dark-1280.png", full_page=True)

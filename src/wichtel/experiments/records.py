@@ -15,6 +15,7 @@ from wichtel.experiments.principal import Principal
 from wichtel.protocols import protocols
 from wichtel.protocols.submission import TRAIN
 from wichtel.store import Database, Export, Files, Transaction, codec
+from wichtel.store.exports import Ending
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,9 +63,13 @@ class Record:
     candidate_metrics: str
 
 
+#: What is known of an experiment without its configuration and result, which are much longer.
+_OUTLINE = ("id", "owner", "team", "protocol", "kind", "status", "created", "started", "began", "finished", "models_trained")
+
+
 def records_of(tx: Transaction, ended: Sequence[Experiment]) -> list[Record]:
     """The rows of `ended`, all of them finished."""
-    counted = tx.exports.models_trained([e for e in ended if e.result is None], TRAIN)
+    counted = tx.exports.models_trained({e.id: e.generation for e in ended if e.result is None}, TRAIN)
     kinds = {name: protocol.kind for name, protocol in protocols().items()}
     return [_record(e, counted.get(e.id, 0), kinds.get(e.protocol, "")) for e in ended]
 
@@ -203,14 +208,15 @@ class Exports:
         for name, given in (("since", since), ("before", before)):
             if given is not None and given.tzinfo is None:
                 raise InvalidInput(f"{given} needs a time zone.", where=name, hint=f"For example {given.isoformat()}Z.")
+        wanted = list(dict.fromkeys([*(columns or _schema()), "id", "finished", "team"]))
+        rows = self._outlined if set(wanted) <= set(_OUTLINE) else self._of_rows
         with self._db.read() as tx:
             # In this order: what is exported in between is then found twice rather than never.
-            parts = [frame_of([]), *self._of_rows(tx, None, since, before, team)]
+            parts = [frame_of([]), *rows(tx, None, since, before, team)]
             listed = tx.exports.list()
             for export in listed:
                 if export.written is None:
-                    parts += self._of_rows(tx, export.number, since, before, team)
-        wanted = list(dict.fromkeys([*(columns or _schema()), "id", "finished", "team"]))
+                    parts += rows(tx, export.number, since, before, team)
         parts = [part.select(wanted) for part in parts]
         for export in listed:
             if export.written is not None:
@@ -223,6 +229,25 @@ class Exports:
     ) -> builtins.list[pl.DataFrame]:
         pages = tx.exports.experiments(number, since=since, before=before, team=team)
         return [frame_of(records_of(tx, page)) for page in pages]
+
+    def _outlined(
+        self, tx: Transaction, number: int | None, since: datetime | None, before: datetime | None, team: str | None
+    ) -> builtins.list[pl.DataFrame]:
+        import polars as pl
+
+        rows = tx.exports.outlines(number, since=since, before=before, team=team)
+        counted = tx.exports.models_trained({row.id: row.generation for row in rows if row.models_trained is None}, TRAIN)
+        kinds = {name: protocol.kind for name, protocol in protocols().items()}
+        of = dict(zip(Ending._fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(Ending._fields, ())
+        made = {
+            **{name: of[name] for name in _OUTLINE if name in of},
+            "team": of["quota_group"],
+            "kind": [kinds.get(name, "") for name in of["protocol"]],
+            "status": [str(status) for status in of["status"]],
+            "models_trained": [counted.get(row.id, 0) if row.models_trained is None else row.models_trained for row in rows],
+        }
+        schema = _schema()
+        return [pl.DataFrame({name: pl.Series(made[name], dtype=schema[name]) for name in _OUTLINE})]
 
     def _read(self, export: Export, since: datetime | None, before: datetime | None) -> Iterator[pl.DataFrame]:
         import polars as pl

@@ -283,7 +283,6 @@ def _tokens(reader: PageReader, page: int, sent: Sent = NOTHING, made: NewToken 
         page=page,
         following=f"/admin/tokens?page={page + 1}" if begin + _ON_A_PAGE < len(found) else "",
         made=made,
-        now=datetime.now(UTC),
         everyone=all_of_them,
         roles=[("", "is known already"), *((role, role) for role in ROLES)],
         expiries=EXPIRIES,
