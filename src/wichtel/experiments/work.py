@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,25 @@ from wichtel.experiments.access import Principal
 from wichtel.fleet import log_path
 from wichtel.store import Database, Page
 from wichtel.tuning.registry import check_algorithms
+
+
+def thinned(curve: Sequence[tuple[int, float]], points: int) -> list[tuple[int, float]]:
+    """At most `points` of a curve: its ends, and of each of as many equal stretches the lowest and the highest.
+
+    >>> thinned([(step, float(step % 7 == 3)) for step in range(20)], 6)
+    [(0, 0.0), (1, 0.0), (3, 1.0), (10, 1.0), (11, 0.0), (19, 0.0)]
+    """
+    if len(curve) <= points:
+        return list(curve)
+    inner, stretches = len(curve) - 2, max((points - 2) // 2, 1)
+    kept = [curve[0]]
+    for n in range(stretches):
+        stretch = curve[1 + n * inner // stretches : 1 + (n + 1) * inner // stretches]
+        # What is no number is neither, and is kept if nothing else is there.
+        numbers = [one for one in stretch if one[1] == one[1]] or stretch[:1]
+        lowest, highest = min(numbers, key=lambda one: one[1]), max(numbers, key=lambda one: one[1])
+        kept += sorted({lowest, highest})
+    return [*kept, curve[-1]]
 
 
 class Runs:
@@ -60,6 +81,18 @@ class Runs:
         with self._db.read() as tx:
             tx.runs.get(identity)
             return tx.measurements.page(identity, limit=limit, cursor=cursor)
+
+    def curve(self, identity: str, points: int = 500) -> dict[str, builtins.list[tuple[int, float]]]:
+        """What a run reported, by metric: steps and values, thinned to about so many, so that the lowest and the highest stay.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        with self._db.read() as tx:
+            tx.runs.get(identity)
+            reported = tx.measurements.of_run(identity)
+        metrics = {name for m in reported for name in m.metrics}
+        return {name: thinned([(m.step, m.metrics[name]) for m in reported if name in m.metrics], points) for name in sorted(metrics)}
 
     def log(self, identity: str) -> str:
         """What the latest attempt of a run wrote to its standard output and error; empty if nothing.

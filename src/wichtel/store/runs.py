@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,6 +75,15 @@ class Runs(Repository):
         """Those of all runs of this owner, in the order of submission."""
         query = sa.select(runs.c.id).where(runs.c.owner == owner).order_by(runs.c.number)
         return builtins.list(self.connection.execute(query).scalars())
+
+    def times(self, owners: Sequence[str], limit: int = 10_000) -> builtins.list[tuple[str, datetime, datetime | None]]:
+        """Of runs of these owners that began: id, and when the latest attempt began and ended. Far less to read than the runs."""
+        c = runs.c
+        found: builtins.list[tuple[str, datetime, datetime | None]] = []
+        for part in parts(owners):
+            query = sa.select(c.id, c.started, c.ended).where(c.owner.in_(part), c.started.is_not(None))
+            found += [(row.id, row.started, row.ended) for row in self.connection.execute(query.order_by(c.owner, c.number).limit(limit))]
+        return found
 
     def many(self, run_ids: Sequence[str]) -> builtins.list[Run]:
         """The runs with these ids, in their order; those that are not there are left out."""

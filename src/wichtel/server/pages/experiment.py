@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Query
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, NotFound, Run
+from wichtel.domain import Experiment, ExperimentState, ExperimentStatus, ModelVersion, NotFound, Run
 from wichtel.experiments import On, Rerun, Seed
 from wichtel.server.pages.analysis import with_others
 from wichtel.server.pages.reader import PageReader, Reader, page_router
 from wichtel.server.pages.verdicts import draw
+from wichtel.server.wire import reply
 from wichtel.workflows import StepStatus
 
 router = page_router("/experiments")
 
 _MOST_RUNS = 50
 _TAIL_CHARACTERS = 20_000
+_MOST_WRITTEN = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a step took of workers."""
+
+    step: str
+    runs: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +64,11 @@ def experiment(reader: Reader, experiment: str) -> Response:
     app = reader.app
     latest = reader.latest_event()
     e = app.experiments.get(experiment)
+    model = app.models.get(e.model)
     steps = app.experiments.steps(experiment)
     unfinished = e.state is not ExperimentState.FINISHED
     runs = _runs(reader, e, steps)
+    repeats, builds = app.experiments.descendants(e)
     verdict = e.result.verdict if e.result else None
     return reader.show(
         "parts/experiment.html" if reader.partial else "experiment.html",
@@ -66,13 +82,53 @@ def experiment(reader: Reader, experiment: str) -> Response:
         metrics=_metrics(e),
         diff=app.experiments.diff(experiment),
         runs=runs,
-        curves=_curves(reader, steps),
+        curves=_curves(reader, e, steps),
+        cost=cost(app.experiments.run_times(e), _named_runs(steps)),
+        versions=_versions(reader, e),
+        head=model.head,
+        repeats=repeats,
+        builds=builds,
         settings=_settings(e),
         cancel_not=reader.why_not("cancel_experiment", team=e.quota_group, owner=e.owner) if unfinished else "it has finished.",
-        rerun_not=reader.why_not("register_models", team=app.models.get(e.model).team),
+        rerun_not=reader.why_not("register_models", team=model.team),
         compare=with_others(e),
         latest=latest,
     )
+
+
+@router.get("/{experiment}/steps/{step}")
+def step(reader: Reader, experiment: str, step: str) -> Response:
+    """What a step got, gave, ran and printed."""
+    app = reader.app
+    e = app.experiments.get(experiment)
+    steps = {one.name: one for one in app.experiments.steps(experiment)}
+    if step not in steps:
+        raise NotFound(f"it has no step {step!r}.", where=f"experiment {experiment}")
+    s = steps[step]
+    named = _named_runs(list(steps.values()))
+    runs = [run for run in _runs(reader, e, list(steps.values())) if named.get(run.spec.id) == step]
+    # The steps before it in the graph; what these got is theirs to show.
+    given = [(name, _written(steps[name].output)) for name in s.after if name in steps]
+    template = "parts/step.html" if reader.partial else "step.html"
+    return reader.show(
+        template,
+        title=f"Step {step} of {e.id}",
+        e=e,
+        s=s,
+        given=given,
+        made=_written(s.output),
+        runs=runs,
+        told=_told(reader, e.protocol).get(step, ""),
+    )
+
+
+@router.get("/{experiment}/curve")
+def curve(reader: Reader, experiment: str, run: Annotated[str, Query(max_length=500)]) -> Response:
+    """The learning curves of one of its trainings, thinned: JSON."""
+    e = reader.app.experiments.get(experiment)
+    if run not in _named_runs(reader.app.experiments.steps(experiment)):
+        raise NotFound(f"no step waited for a run {run!r}.", where=f"experiment {e.id}")
+    return reply(reader.app.runs.curve(run))
 
 
 @router.get("/{experiment}/log")
@@ -189,11 +245,46 @@ def _runs(reader: PageReader, e: Experiment, steps: Sequence[StepStatus]) -> lis
     return sorted(own, key=lambda run: (run.created, run.spec.id))
 
 
-def _curves(reader: PageReader, steps: Sequence[StepStatus]) -> list[tuple[str, str]]:
+def cost(times: Sequence[tuple[str, datetime, datetime | None]], steps: Mapping[str, str]) -> list[Cost]:
+    """What the steps of an experiment took of workers, the dearest first; runs of no step are the trials of its study."""
+    now = datetime.now(UTC)
+    found: dict[str, Cost] = {}
+    for run, began, ended in times:
+        name = steps.get(run) or ("trials" if "/study/" in run else "analysis" if run.startswith("analysis/") else "other")
+        before = found.get(name, Cost(name, 0, 0.0))
+        found[name] = Cost(name, before.runs + 1, before.seconds + ((ended or now) - began).total_seconds())
+    return sorted(found.values(), key=lambda one: -one.seconds)
+
+
+def _versions(reader: PageReader, e: Experiment) -> dict[str, ModelVersion]:
+    """The versions that it has to do with, by id; one that is gone is left out."""
+    wanted = {e.target, *((e.result.baseline, e.result.candidate) if e.result else ())}
+    found = {}
+    for identity in wanted - {""}:
+        with suppress(NotFound):
+            found[identity] = reader.app.models.version(identity)
+    return found
+
+
+def _written(value: Any) -> str:
+    """JSON as people read it, cut where it becomes long."""
+    text = "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= _MOST_WRITTEN else f"{text[:_MOST_WRITTEN]}\n… {len(text) - _MOST_WRITTEN:,} characters more"
+
+
+def _told(reader: PageReader, protocol: str) -> dict[str, str]:
+    """Step → what it does, as its protocol says; nothing if that is no longer installed."""
+    try:
+        return {one.name: one.help for one in reader.app.protocols.get(protocol).steps}
+    except NotFound:
+        return {}
+
+
+def _curves(reader: PageReader, e: Experiment, steps: Sequence[StepStatus]) -> list[tuple[str, str]]:
     """The addresses of the learning curves of one training on each side, if they reported any."""
     found: dict[str, str] = {}
     for run, step in _named_runs(steps).items():
         side = {"baseline": "baseline", "train_candidate": "candidate"}.get(step)
         if side is not None and side not in found and reader.app.runs.measurements(run, limit=2).cursor:
-            found[side] = f"/v1/measurements?run={quote(run, safe='')}"
+            found[side] = f"/experiments/{quote(e.id, safe='')}/curve?run={quote(run, safe='')}"
     return sorted(found.items())

@@ -9,7 +9,7 @@ from itertools import pairwise
 #: Sizes in pixels.
 WIDTH, HEIGHT, GAP_X, GAP_Y, EDGE = 148, 44, 26, 14, 6
 #: Of more nodes only those that are not done are drawn, with a sum of the others.
-MOST_NODES = 100
+MOST_NODES = 250
 
 
 @dataclass(frozen=True, slots=True)

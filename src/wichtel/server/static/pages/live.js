@@ -1,6 +1,6 @@
 // Keeps what is shown true: one stream of events for the page; whatever is about a subject that something happened to is fetched anew.
 //
-// data-live="experiment/e-1"   what this part of the page is about; with nothing after the slash, all of that kind
+// data-live="experiment/e-1"   what this part of the page is about; with nothing after the slash, all of that kind; several with blanks between
 // data-live-src="/address"     on it or around it: where the part comes from
 // data-live-every="2"          fetched so often besides, for what makes no events
 import { fetchPart } from "./main.js";
@@ -10,19 +10,20 @@ const AWAY = 5000;
 let last = Number(document.body.dataset.cursor ?? 0);
 let stream = null;
 const due = new Set();
+const TRIES = 8;
+const failed = new WeakMap();
 let timer = 0;
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
 
 function prefix() {
-  const subjects = parts().map((part) => part.dataset.live);
+  const subjects = parts().flatMap((part) => part.dataset.live.split(" "));
   if (!subjects.length) return null;
   return subjects.reduce((a, b) => { let i = 0; while (i < a.length && a[i] === b[i]) i += 1; return a.slice(0, i); });
 }
 
 function about(subject, part) {
-  const mine = part.dataset.live;
-  return mine.endsWith("/") ? subject.startsWith(mine) : subject === mine || subject.startsWith(`${mine}/`);
+  return part.dataset.live.split(" ").some((mine) => (mine.endsWith("/") ? subject.startsWith(mine) : subject === mine || subject.startsWith(`${mine}/`)));
 }
 
 function happened(event) {
@@ -45,7 +46,8 @@ async function fetchDue() {
   try {
     await Promise.all(places.filter((place) => !busy.includes(place)).map(refresh));
   } catch {
-    // The service is away for a moment; what comes next brings it up to date.
+    // Whoever was asked may be away, and another there.
+    for (const place of places) if (failed.get(place) !== TRIES) { failed.set(place, (failed.get(place) ?? 0) + 1); due.add(place); }
   } finally {
     timer = 0;
     for (const place of busy) { due.add(place); timer ||= setTimeout(fetchDue, 2000); }
@@ -56,6 +58,7 @@ async function fetchDue() {
 async function refresh(place) {
   const address = place.dataset.liveSrc;
   await fetchPart(address, place, "innerMorph", () => place.dataset.liveSrc === address);
+  failed.delete(place);
   const titled = place.querySelector("[data-title]");
   if (titled) document.title = titled.dataset.title;
   if (!document.hidden) connect();
@@ -83,12 +86,13 @@ function disconnect() {
 }
 
 const often = new Map();
+const began = Date.now();
 setInterval(() => {
   if (document.hidden) return;
   for (const part of document.querySelectorAll("[data-live-every]")) {
     const place = part.closest("[data-live-src]");
     const now = Date.now();
-    if (now - (often.get(place) ?? 0) < Number(part.dataset.liveEvery) * 1000) continue;
+    if (now - (often.get(place) ?? began) < Number(part.dataset.liveEvery) * 1000) continue;
     often.set(place, now);
     mark(place);
   }

@@ -1,17 +1,16 @@
 // The charts of an experiment's page.
 
-// Metrics by step: the first metric that all have, the others to be chosen in the legend.
+// Metrics by step: the first metric that all have, the others to be chosen in the legend. Each of what was fetched is metric → steps and values.
 export function curves(fetched, names, { token, number }) {
-  const metrics = [...new Set(fetched.flatMap((page) => page.items.flatMap((m) => Object.keys(m.metrics))))].sort();
+  const metrics = [...new Set(fetched.flatMap((found) => Object.keys(found)))].sort();
   const looks = [{ color: token("muted"), type: "dashed" }, { color: token("accent"), type: "solid" }];
-  const series = metrics.flatMap((metric) => fetched.map((page, i) => ({
+  const series = metrics.flatMap((metric) => fetched.map((found, i) => ({
     name: `${metric}, ${names[i]}`,
     type: "line",
-    showSymbol: page.items.length < 40,
-    sampling: "lttb",
+    showSymbol: (found[metric] ?? []).length < 40,
     lineStyle: { type: looks[i % 2].type, width: 2 },
     itemStyle: { color: looks[i % 2].color },
-    data: page.items.filter((m) => metric in m.metrics).map((m) => [m.step, number(m.metrics[metric])]),
+    data: (found[metric] ?? []).map(([step, value]) => [step, number(value)]),
   })));
   const selected = Object.fromEntries(series.map((one) => [one.name, one.name.startsWith(`${metrics[0]},`)]));
   return { xAxis: { type: "value", name: "step" }, yAxis: { type: "value", scale: true }, series, legend: { type: "scroll", selected } };
