@@ -89,8 +89,11 @@ def settled(page: Any) -> None:
 def test_the_page_is_understood_at_a_glance(world: Any, tab: Callable[..., Any], sides: list[str]) -> None:
     made = tab()
     page = made.page
+    begun: list[str] = []
+    page.on("request", lambda request: begun.append(request.url))
     page.goto(f"/analysis?query={QUERY}")
     settled(page)
+    assert len(begun) <= 12, begun
     assert page.title() == "Analysis · 18 experiments of SetHyperparameters on shop/weighed · Wichtel"
     assert page.locator(".compare tbody tr").count() == 18
     # The best first; those without numbers last.

@@ -91,6 +91,9 @@ def test_a_query_is_completed_from_what_there_is(service: Any, browser: httpx2.C
     assert ways("(protocol:TrainM") == ["TrainModel"]
     assert ways("de") == ["delta."]
     assert ways("nonsense:") == []
+    assert ways("nonsense.a") == []
+    assert "default" in ways("team:def")
+    assert ways("owner:ADM") == ["admin"]
     assert ways('"in quotes st') == ["state:", "status:", "started>"]
 
 

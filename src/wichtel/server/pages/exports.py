@@ -21,7 +21,7 @@ _NUMBERS = frozenset({"number", "signed", "percent", "duration", "gain"})
 _WHOLE = frozenset({"priority", "models_trained"})
 
 
-def found(app: App, query: str, sort: str) -> Iterator[Sequence[Experiment]]:
+def rows_of(app: App, query: str, sort: str) -> Iterator[Sequence[Experiment]]:
     """What `query` finds, in pages; the first is there at once, so that what is wrong with the question is told before anything is sent."""
     first = app.experiments.search(query, sort=sort, limit=_AT_ONCE)
 

@@ -14,7 +14,7 @@ from wichtel.domain import AlreadyExists, Experiment, ExperimentState, InvalidIn
 from wichtel.experiments import SaveSearch
 from wichtel.server.pages.columns import COLUMNS, Column, read_columns
 from wichtel.server.pages.completion import completions
-from wichtel.server.pages.exports import csv_parts, found, parquet_parts
+from wichtel.server.pages.exports import csv_parts, parquet_parts, rows_of
 from wichtel.server.pages.reader import PageReader, Reader, page_router
 from wichtel.server.pages.saved import Keeping, keeping
 from wichtel.store import Page
@@ -167,7 +167,7 @@ def export(
 ) -> Response:
     """All that the query finds, with the columns of the list, up to a hundred thousand rows."""
     shown = read_columns(columns or ())
-    pages = found(reader.app, query, sort)
+    pages = rows_of(reader.app, query, sort)
     parts, kind = (csv_parts, "text/csv; charset=utf-8") if form == "csv" else (parquet_parts, "application/vnd.apache.parquet")
     headers = {"Content-Disposition": f'attachment; filename="experiments.{form}"', "Cache-Control": "no-store"}
     return StreamingResponse(parts(shown, pages), media_type=kind, headers=headers)
