@@ -215,9 +215,9 @@ def _person(reader: PageReader, name: str, sent: Sent = NOTHING) -> Response:
 
 
 @router.get("/tokens")
-def tokens(reader: Reader, page: Annotated[int, Query(ge=1, le=10**6)] = 1) -> Response:
-    """Of everybody for admins, of oneself for others."""
-    return _tokens(reader, page)
+def tokens(reader: Reader, page: Annotated[int, Query(ge=1, le=10**6)] = 1, name: Text = "") -> Response:
+    """Of everybody for admins, of oneself for others; with a name, one is about to be made for them."""
+    return _tokens(reader, page, wanted=name)
 
 
 @router.post("/tokens")
@@ -269,7 +269,7 @@ def cookie(reader: PageReader) -> str:
     return reader.request.cookies.get(sessions.COOKIE, "")
 
 
-def _tokens(reader: PageReader, page: int, sent: Sent = NOTHING, made: NewToken | None = None) -> Response:
+def _tokens(reader: PageReader, page: int, sent: Sent = NOTHING, made: NewToken | None = None, wanted: str = "") -> Response:
     all_of_them = reader.principal.may("see_tokens")
     found = reader.app.access.tokens(reader.principal, everyone=all_of_them)
     latest_first = sorted(found, key=lambda token: token.created, reverse=True)
@@ -283,6 +283,7 @@ def _tokens(reader: PageReader, page: int, sent: Sent = NOTHING, made: NewToken 
         page=page,
         following=f"/admin/tokens?page={page + 1}" if begin + _ON_A_PAGE < len(found) else "",
         made=made,
+        wanted=wanted,
         everyone=all_of_them,
         roles=[("", "is known already"), *((role, role) for role in ROLES)],
         expiries=EXPIRIES,

@@ -53,7 +53,6 @@ def health(
         h=found,
         problems=[(problem, _remedy(problem)) for problem in found.problems],
         roles=_by_role(found),
-        ready=reader.app.ready(),
         runs=_at_work(reader),
         jobs=_jobs(reader, found),
         run_not=reader.why_not("run_job"),
