@@ -61,12 +61,11 @@ def test_models_and_versions(database):
         with pytest.raises(NotFound, match="model version"):
             tx.versions.get("x")
         # By what their heads learn from.
-        assert tx.versions.by_dataset() == {"d": 1}
-        assert [v.id for v in tx.versions.on_dataset("d")] == ["v2"]
-        assert tx.versions.on_dataset("d", after="a/one") == tx.versions.on_dataset("D%") == []
+        assert tx.versions.of_heads()["a/one"] == "v2"
+        assert tx.versions.datasets_of(["v2", "nothing"]) == {"v2": "d"}
     with database.transaction() as tx:
         tx.models.set_archived("a/one", tx.now)
-        assert tx.versions.by_dataset() == {}
+        assert "a/one" not in tx.versions.of_heads()
     with pytest.raises(NotFound), database.transaction() as tx:
         tx.models.set_head("a/on", "v")
 

@@ -50,6 +50,8 @@ class Datasets:
         self._db = db
         self._artifacts = artifacts
         self._folders = [Path(folder).resolve() for folder in folders]
+        #: Head → the dataset that it learns from, as of the last look: asking for it means reading all of an analysis.
+        self._learns: dict[str, str] = {}
 
     def add(
         self,
@@ -134,12 +136,21 @@ class Datasets:
     def used(self) -> dict[str, int]:
         """Dataset → how many models learn from it."""
         with self._db.read() as tx:
-            return tx.versions.by_dataset()
+            return dict(Counter(dataset for _, _, dataset in self._heads(tx)))
 
     def models(self, name: str, limit: int = 100, after: str | None = None) -> builtins.list[ModelVersion]:
         """The heads that learn from a dataset, by the names of their models, from the first after `after`."""
         with self._db.read() as tx:
-            return tx.versions.on_dataset(name, limit=limit, after=after)
+            heads = [head for model, head, dataset in self._heads(tx) if dataset == name and (after is None or model > after)]
+            found = tx.versions.many(heads[:limit])
+            return [found[head] for head in heads[:limit]]
+
+    def _heads(self, tx: Transaction) -> builtins.list[tuple[str, str, str]]:
+        """Model, head and dataset of all models that are not archived, by name."""
+        known, heads = self._learns, tx.versions.of_heads()
+        known = known | tx.versions.datasets_of([head for head in heads.values() if head not in known])
+        self._learns = {head: known[head] for head in heads.values() if head in known}
+        return [(model, head, known[head]) for model, head in sorted(heads.items()) if head in known]
 
 
 class Intents:
