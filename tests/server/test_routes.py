@@ -141,6 +141,11 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api.http.get("/v1/models", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert api("DELETE", "/v1/intents/anything", 204, params={"models": "routes/*"}) == b""
 
+    kept = api("POST", "/v1/saved-searches", 201, json={"name": "routes", "query": "owner:admin"})
+    assert api("GET", f"/v1/saved-searches/{kept['id']}") in api("GET", "/v1/saved-searches")["items"]
+    assert api("PUT", f"/v1/saved-searches/{kept['id']}", json={"name": "routes", "query": "owner:ana"})["query"] == "owner:ana"
+    assert api("DELETE", f"/v1/saved-searches/{kept['id']}", 204) == b""
+
     tell(api, service, experiment)
     admit(api)
     assert registration["id"] in [r["id"] for r in api("GET", "/v1/registrations")["items"]]
