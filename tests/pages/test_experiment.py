@@ -37,9 +37,9 @@ def test_a_step_tells_what_it_got_gave_ran_and_printed(world: Any, tab: Callable
         page.set_viewport_size({"width": 1280, "height": 900})
     # Another takes its place; the same once more, and it goes.
     page.locator("a.node").last.click()
-    page.wait_for_function("!document.querySelector('#step').innerText.includes('/candidate/0')")
+    panel.locator("#step-log").wait_for(state="detached")
     page.locator("a.node[data-at]").click()
-    page.wait_for_function("document.querySelector('#step').children.length === 0")
+    panel.locator(".step").wait_for(state="detached")
     assert made.said == []
     # Without scripts it is a page.
     assert page.goto(f"/experiments/{world.good}/steps/train_candidate").status == 200

@@ -72,7 +72,7 @@ function connect() {
   streaming = wanted;
   if (wanted === null) { stream = null; return; }
   // Without names, since browsers hear only those they are told to listen for; of whatever kind, what counts is its subject.
-  stream = new EventSource(`/v1/events:stream?subject=${encodeURIComponent(wanted)}&cursor=${last}&named=false`);
+  stream = new EventSource(`/v1/events:stream?subject=${encodeURIComponent(wanted)}&named=false&cursor=${last}`);
   stream.onmessage = happened;
   stream.onerror = () => {
     // Browsers come back by themselves, with the last id; not after a refusal, such as when the session is over.
