@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tests.experiments.test_onboarding import found
-
-from wichtel.domain import ModelVersion
+from wichtel.domain import Analysis, Expectation, Job, Metadata, ModelVersion, Window
 from wichtel.server.pages.lineage import lineage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_versions_stand_above_what_they_were_made_of() -> None:
-    analysis = found()
+    day = timedelta(days=1)
+    job = Job(dataset="d", label="y", train=Window(start=START - day, end=START), evaluation=Window(start=START, end=START + day))
+    metadata = Metadata(primary_metric="auc", better=Expectation.LARGER)
+    analysis = Analysis(trainer="sklearn", features=(), tunables=(), metadata=metadata, job=job)
     first = ModelVersion(id="a", model="m", tree="t", analysis=analysis, created=START)
     made = [("b", "a", ""), ("x", "a", "e-1"), ("y", "x", "e-2"), ("c", "b", ""), ("z", "c", "e-3"), ("lost", "older", "e-4")]
     versions = [first]

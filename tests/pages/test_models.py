@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.conftest import JOB, PLAN
 
 HOLDOUT = "holdout = [2020-01-03T00:00:00Z, 2020-01-04T00:00:00Z]"
 TUNABLE = 'tunable.Int("weight", default=1, min=1, max=9)'
+
+
+def files(world: Any) -> tuple[str, str]:
+    """The tiny plan and its job."""
+    folder = world.app.settings.home.parent / "plan"
+    return (folder / "plan.py").read_text(), (folder / "job.toml").read_text()
 
 
 def test_the_list_has_each_model_with_its_last_experiment(world: Any, tab: Callable[..., Any]) -> None:
@@ -71,9 +76,10 @@ def test_a_model_is_launched_watched_archived_and_restored(world: Any, tab: Call
 
 def test_a_plan_is_checked_and_mended_and_added(world: Any, tab: Callable[..., Any]) -> None:
     page = tab().page
+    plan, job = files(world)
     page.goto("/onboarding")
-    page.fill("#f-plan", PLAN.replace(TUNABLE, "7"))
-    page.fill("#f-job", JOB.replace(HOLDOUT, "").replace('"late"', '"lat"'))
+    page.fill("#f-plan", plan.replace(TUNABLE, "7"))
+    page.fill("#f-job", job.replace(HOLDOUT, "").replace('"late"', '"lat"'))
     page.get_by_role("button", name="Check").click()
     problem = page.locator("#d-job")
     problem.wait_for()
@@ -99,9 +105,10 @@ def test_a_plan_is_checked_and_mended_and_added(world: Any, tab: Callable[..., A
 def test_files_of_a_disk_fill_the_form(world: Any, tab: Callable[..., Any], tmp_path: Any) -> None:
     import zipfile
 
+    plan, job = files(world)
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
-        archive.writestr("plan.py", PLAN.replace("import numpy", "import numpy\nimport more"))
-        archive.writestr("job.toml", JOB)
+        archive.writestr("plan.py", plan.replace("import numpy", "import numpy\nimport more"))
+        archive.writestr("job.toml", job)
         archive.writestr("more.py", "")
     page = tab().page
     page.goto("/onboarding")

@@ -175,7 +175,7 @@ def model(
     )
 
 
-def _may(reader: PageReader, m: Model) -> dict[str, str]:
+def _may(reader: PageReader, m: Model) -> dict[str, Any]:
     archived = "it is archived." if m.archived else ""
     return {
         "launch_not": archived or reader.why_not("launch", team=m.team),
