@@ -34,6 +34,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
+import sqlalchemy as sa
 from api_latency import served
 from machine import machine
 from population import ANALYSIS, populate
@@ -41,9 +42,10 @@ from population import ANALYSIS, populate
 from wichtel.app import App
 from wichtel.domain import Dataset, ExperimentState, Model, ModelVersion
 from wichtel.experiments import NewPrincipal, Principal, ProtocolRequest, RegisterModels, Role
+from wichtel.plans import SourceTree
 from wichtel.server import write_token
 from wichtel.settings import load_settings
-from wichtel.store import Database
+from wichtel.store import Artifacts, Database, tables
 from wichtel.testing.postgres import PostgresServer
 
 #: What a page may take: until it is there, in requests, in bytes.
@@ -407,6 +409,10 @@ def main() -> None:
         with database.read() as tx:
             model = next(m for m in tx.models.list(limit=10) if m.team != "bench")
             e = next(e for e in tx.experiments.search("status:SATISFIED", limit=10).items)
+        # Populated without their sources, of which the page of a model shows the head's.
+        tree = SourceTree({"plan.py": b"# A plan.\n", "job.toml": b"# A job.\n"}).save(Artifacts(str(folder / "artifacts")))
+        with database.transaction() as tx:
+            tx.connection.execute(sa.update(tables.versions).where(tables.versions.c.model == model.name).values(tree=tree))
         database.close()
         there = {"wide": wide, "experiment": e.id, "registration": e.registration, "model": model.name, "team": model.team}
         pages = {name: address.format(**there) for name, address in PAGES.items() if not options.only or options.only in name}
