@@ -123,8 +123,8 @@ class _Stream(Response):
 
     async def _go_on(self, gone: asyncio.Task[None], send: Send) -> None:
         newest, said = self._newest, time.monotonic()
-        # When this replica is gone, another is asked soon rather than in the three seconds of browsers.
-        await send({"type": "http.response.body", "body": b"retry: %d\n\n" % _AGAIN_MILLISECONDS, "more_body": True})
+        # When this replica is gone, another is asked soon rather than in the three seconds of browsers. It is a line of the first event.
+        await send({"type": "http.response.body", "body": b"retry: %d\n" % _AGAIN_MILLISECONDS, "more_body": True})
         while not gone.done() and not self._stopping():
             news, latest, told = newest.news, newest.known, b""
             if latest > self._after:
