@@ -107,6 +107,7 @@ OWN_INTENT = {"primary": "auc", "constraints": [{"metric": "auc", "expectation":
 #: Route → calls of it. ``{who}`` becomes the caller's name.
 CALLS: dict[str, list[Call]] = {
     "PUT /v1/models/{name}": [team("add_model", "/v1/models/new-{who}?team=ads"), team("add_version", "/v1/models/m")],
+    "POST /v1/models:check": [team("add_model", "/v1/models:check?team=ads")],
     "POST /v1/models/{name}:launch": [team("launch", "/v1/models/m:launch", {"version": "v-1"})],
     # Nothing of it is archived while others are tested: a model of its own.
     "POST /v1/models/{name}:archive": [Call("archive_model", "/v1/models/old:archive", team="ads", owner="olga")],

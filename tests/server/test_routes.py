@@ -35,6 +35,8 @@ def test_every_route_once(api: Any, service: Any) -> None:
     version = api("PUT", "/v1/models/routes/one", 201, content=source, params={"team": "routes", "new": "true"})
     assert [t["name"] for t in version["analysis"]["tunables"]] == ["weight"]
     assert api("PUT", "/v1/models/routes/one", 201, content=source)["id"] == version["id"], "the same tree is the same version"
+    checked = api("POST", "/v1/models:check", content=source, params={"team": "routes"})
+    assert checked["onboarding"] == api("GET", "/v1/onboarding", params={"model": "routes/one"})["items"]
     assert api("GET", "/v1/models/routes/one")["head"] == version["id"]
     assert [m["name"] for m in api("GET", "/v1/models", params={"contains": "routes/"})["items"]] == ["routes/one"]
     assert api("GET", f"/v1/versions/{version['id']}") == version

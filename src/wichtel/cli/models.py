@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wichtel.cli.command import Here, command, group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wichtel.experiments import Onboarding
 
 app = group("Models and their versions.")
 
@@ -39,6 +44,49 @@ def add(
     )
     for warning in a.warnings:
         here.out.say(f"Warning: {warning}")
+
+
+@command(app, "check")
+def check(
+    here: Here,
+    folder: Annotated[Path, typer.Argument(help="Folder with plan.py and job.toml.")],
+    team: Annotated[str | None, typer.Option(help="The team that it would be of; by default your own.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Only what this one needs.")] = None,
+) -> None:
+    """What a plan still needs for each protocol, without adding it."""
+    with here.client(analyses=True) as client:
+        here.out.say("A worker loads the plan …")
+        checked = client.models.check(folder, team=team)
+    _tell(here, checked, checked.onboarding, protocol)
+
+
+@command(app, "status")
+def status(
+    here: Here,
+    name: str,
+    protocol: Annotated[str | None, typer.Option(help="Only what this one needs.")] = None,
+) -> None:
+    """What the head of a model still needs for each protocol, with the lines that would do."""
+    with here.client() as client:
+        found = client.models.onboarding(name)
+    _tell(here, found, found, protocol)
+
+
+def _tell(here: Here, value: Any, found: Sequence[Onboarding], protocol: str | None) -> None:
+    from wichtel.domain import NotFound
+
+    chosen = [one for one in found if protocol in (None, one.protocol)]
+    if protocol is not None and not chosen:
+        raise NotFound("there is no such protocol.", where=f"protocol {protocol}", hint="wichtel protocols list")
+    lines: list[str] = []
+    for one in chosen:
+        lines.append(f"{one.protocol}: {'needs more' if one.lacks else 'ready'}")
+        for lack in one.lacks:
+            lines.extend(f"  {text}" for text in (lack.message, lack.hint, *lack.diff.splitlines()) if text)
+    if here.out.json:
+        here.out.data(value if protocol is None else chosen)
+    else:
+        here.out.text("\n".join(lines))
 
 
 @command(app, "list")

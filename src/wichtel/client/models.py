@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import builtins
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wichtel.client.connection import Connection
 from wichtel.domain import Model, ModelVersion
 from wichtel.store import codec
+
+if TYPE_CHECKING:
+    from wichtel.experiments import Checked, Onboarding
 
 
 class Models:
@@ -37,6 +41,29 @@ class Models:
         query = {"team": team, "new": True if new else None}
         answer = self._connection.call("PUT", f"/v1/models/{quote(name)}", query=query, content=archive)
         return codec.read(answer.content, ModelVersion)
+
+    def check(self, folder: str | Path, *, team: str | None = None) -> Checked:
+        """What `add` would find in `folder`, and what each protocol still needs of it. Nothing is registered.
+
+        Raises:
+            PlanError: the folder, the job or the plan is not right.
+            NotFound: the dataset of the job is not registered.
+        """
+        from wichtel.experiments import Checked
+        from wichtel.plans import SourceTree
+
+        archive = SourceTree.from_folder(folder).to_archive()
+        return codec.read(self._connection.call("POST", "/v1/models:check", query={"team": team}, content=archive).content, Checked)
+
+    def onboarding(self, name: str) -> builtins.list[Onboarding]:
+        """What each protocol still needs of the head of a model.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        from wichtel.experiments import Onboarding
+
+        return self._connection.pages(Onboarding, "/v1/onboarding", None, model=name)
 
     def get(self, name: str) -> Model:
         """One model.

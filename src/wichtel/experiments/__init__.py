@@ -19,7 +19,7 @@ from wichtel.experiments.handover import Handover
 from wichtel.experiments.jobs import Jobs, PeriodicJob
 from wichtel.experiments.listeners import Listeners
 from wichtel.experiments.models import Models
-from wichtel.experiments.onboarding import Lack, Onboarding, with_lines
+from wichtel.experiments.onboarding import Checked, Lack, Onboarding, with_lines
 from wichtel.experiments.permissions import RULES, Role, Rule, Scope, role_of
 from wichtel.experiments.principal import Principal
 from wichtel.experiments.quotas import Quotas
@@ -42,6 +42,7 @@ __all__ = [
     "Audit",
     "CallUsage",
     "Change",
+    "Checked",
     "Cleaner",
     "Comparisons",
     "Cost",

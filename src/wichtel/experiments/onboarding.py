@@ -41,6 +41,14 @@ class Onboarding:
     lacks: tuple[Lack, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was found in a plan that is not registered."""
+
+    analysis: Analysis
+    onboarding: tuple[Onboarding, ...] = ()
+
+
 def onboardings(protocols: Iterable[Protocol], analysis: Analysis, files: Mapping[str, bytes], dataset: Dataset | None) -> list[Onboarding]:
     """How a model stands with each protocol.
 

@@ -8,7 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.responses import Response
 
-from wichtel.domain import Model, ModelVersion
+from wichtel.domain import Model, ModelVersion, NotFound
+from wichtel.experiments import Checked, Onboarding
+from wichtel.plans import SourceTree
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route, check_conditions, conditional, lengthy, remember
 from wichtel.server.nouns import NounRouter
@@ -39,6 +41,32 @@ def add(
 ) -> Response:
     """Analyse the plan in the zip archive and keep it, as a new model or a version of a known one, which `new` refuses."""
     return reply(app.models.add(name, archive, caller, team=team, new=new, check=check_conditions, also=remember), 201)
+
+
+@router.post("/models:check", **returns(Checked, accepts="application/zip"))
+@lengthy
+def check(
+    app: Services,
+    caller: Caller,
+    archive: Annotated[bytes, Depends(raw_body(ARCHIVE_BYTES))],
+    team: str | None = None,
+) -> Response:
+    """Analyse the plan in the zip archive as adding it would, and tell what each protocol still needs; nothing is registered."""
+    caller.permit("add_model", team=team or caller.team)
+    tree = SourceTree.from_archive(archive)
+    analysis, dataset = app.models.check(tree, caller, team=team)
+    return reply(Checked(analysis=analysis, onboarding=tuple(app.protocols.onboarding(analysis, tree.files, dataset))))
+
+
+@router.get("/onboarding", **returns(Page[Onboarding]))
+def onboarding(app: Services, model: str) -> Response:
+    """What each protocol still needs of the head of a model, with the lines that would do."""
+    head = app.models.version(app.models.get(model).head)
+    try:
+        dataset = app.datasets.get(head.analysis.job.dataset)
+    except NotFound:
+        dataset = None
+    return reply(Page(items=tuple(app.protocols.onboarding(head.analysis, app.models.files(head.id), dataset))))
 
 
 @router.get("/models", **returns(Page[Model]))
