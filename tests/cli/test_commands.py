@@ -162,6 +162,23 @@ def test_register(wichtel: Any, model: str, tmp_path: Path) -> None:
         preview = wichtel("register", "--file", "all.toml", "--set", "replicates=2", "--preview")
         assert "replicates             2 (user)" in preview.out
         assert "optimize_resources (user)" in preview.out
+        several = [
+            "--models",
+            model,
+            "--protocols",
+            "TrainModel,SetHyperparameters,TrainModel,ReduceTrainingData,TrainModel",
+            "--skip-unfit",
+        ]
+        table = wichtel("register", *several, "--set", "seed=4", "--forecast", "each").out
+        assert [line.split()[0] for line in table.splitlines() if model in line].count("TrainModel") == 3
+        assert "TRAININGS" in table
+        assert "seed=4" in table
+        refused = table.partition("Left out:")[2]
+        assert f"SetHyperparameters  {model}" in refused
+        foreseen = wichtel("register", *several, "--forecast", "together", "--json").data
+        assert (len(foreseen["items"]), [r["protocol"] for r in foreseen["refused"]]) == (4, ["SetHyperparameters"])
+        assert foreseen["together"]["trainings"] == 8
+        assert "together" in wichtel("register", *several, "--forecast", "some", expect=2).err
         made = wichtel("register", "--file", "all.toml", "--json").data
         assert len(made["experiments"]) == 2
         assert "ENQUEUED" in wichtel("registrations", "show", made["id"]).out

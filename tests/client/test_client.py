@@ -98,8 +98,11 @@ def test_an_experiment_from_registration_to_verdict(client: Client, model: str) 
     assert client.intents.put(intent) == intent
     assert client.intents.get("client", model) == intent
     request = {"models": [model], "protocols": [{"protocol": "TrainModel", "intent": "client"}]}
-    [preview] = client.registrations.preview(request)
-    assert preview.config.intent == intent
+    foreseen = client.registrations.preview({**request, "skip_unfit": True}, forecast="each")
+    assert [(e.config.intent, outlook.cost.trainings) for e, outlook in zip(foreseen.items, foreseen.forecasts, strict=True)] == [
+        (intent, 2 - foreseen.forecasts[0].cost.known)
+    ]
+    assert [need.constraint for need in foreseen.forecasts[0].needs] == [*intent.constraints]
     made = client.register([model], ["TrainModel"], intent="client", idempotency_key="client")
     assert client.register([model], ["TrainModel"], intent="client", idempotency_key="client") == made
     assert client.registrations.get(made.id) == made

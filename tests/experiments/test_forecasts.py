@@ -28,6 +28,7 @@ from wichtel.domain import (
     Window,
 )
 from wichtel.experiments import Experiments, Forecasts, Principal, ProtocolRequest, RegisterModels, Role
+from wichtel.experiments.preview import preview
 from wichtel.plans import SourceTree
 from wichtel.store import Artifacts, Database
 from wichtel.workflows import InlineWorkflows
@@ -88,6 +89,17 @@ def test_pairs_that_do_not_fit_are_told_and_left_out_if_that_is_wanted(world: An
         ("TrainModel", "maps/c", NotPermitted),
         ("TuneHyperparameters", "maps/c", NotPermitted),
     ]
+    told = preview(world.experiments, world.forecasts, every, ANA, "together")
+    assert [(e.protocol, e.model) for e in told.items] == [(e.protocol, e.model) for e in found.experiments]
+    assert told.together is not None
+    assert told.together.trainings == 2 + 22 + 2
+    assert [(r.protocol, r.model, r.code) for r in told.refused][:2] == [
+        ("TuneHyperparameters", "ads/b", "invalid_input"),
+        ("TrainModel", "maps/c", "not_permitted"),
+    ]
+    assert "holdout" in str(told.refused[0].hint)
+    # Where nothing fits, that is told too.
+    assert not preview(world.experiments, world.forecasts, wants("TrainModel", models=("maps/c",)), ANA, "each").items
     assert len(world.experiments.register_models(every, ANA).experiments) == 3
     with pytest.raises(InvalidInput, match="holdout") as refused:
         world.experiments.register_models(wants("TrainModel", "TuneHyperparameters", models=("ads/a", "ads/b"), skip=False), ANA)
@@ -142,6 +154,11 @@ def test_what_others_came_to_tells_how_long_it_takes_and_how_wide_intervals_are(
     assert told.cost.seen == 1
     assert told.cost.same_model
     assert told.cost.seconds is not None
+    # The same for programs; what a model has in common is read once.
+    outlooks = world.forecasts.each([e, e])
+    assert [(outlook.cost, outlook.needs) for outlook in outlooks] == [(told.cost, told.needs)] * 2
+    with pytest.raises(InvalidInput, match="101 experiments; at most 100"):
+        world.forecasts.each([e] * 101)
     together = world.forecasts.together([e, e])
     assert together.trainings == 4
     assert together.seconds is not None

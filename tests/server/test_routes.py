@@ -73,6 +73,18 @@ def test_every_route_once(api: Any, service: Any) -> None:
     request = {"models": ["routes/one"], "protocols": [wanted], "idempotency_key": "routes"}
     preview = api("POST", "/v1/registrations:preview", json=request)["items"]
     assert [e["config"]["parameters"] for e in preview] == [{"values": {"weight": 2}}]
+    several = {"models": ["routes/one"], "protocols": [wanted, {"protocol": "SetHyperparameters"}], "skip_unfit": True}
+    foreseen = api("POST", "/v1/registrations:preview", json=several, params={"forecast": "each"})
+    assert [e["config"] for e in foreseen["items"]] == [e["config"] for e in preview]
+    [misfit] = foreseen["refused"]
+    assert (misfit["protocol"], misfit["code"], misfit["where"]) == ("SetHyperparameters", "invalid_input", "parameter 'values'")
+    assert misfit["hint"]
+    [outlook] = foreseen["forecasts"]
+    assert (outlook["cost"]["trainings"], outlook["needs"][0]["constraint"]["metric"], outlook["needs"][0]["gain"]) == (2, "auc", None)
+    together = api("POST", "/v1/registrations:preview", json=several, params={"forecast": "together"})
+    assert (together["together"]["trainings"], together["forecasts"]) == (2, [])
+    api("POST", "/v1/registrations:preview", 422, json={**several, "skip_unfit": False})
+    api("POST", "/v1/registrations:preview", 422, json=several, params={"forecast": "all"})
     registration = api("POST", "/v1/registrations", 201, json=request)
     assert api("POST", "/v1/registrations", 201, json=request) == registration, "the same key is the same registration"
     assert api("GET", f"/v1/registrations/{registration['id']}") == registration
@@ -133,6 +145,9 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("GET", "/v1/studies/routes")["spec"] == made["spec"]
     assert made["spec"]["id"] in [s["spec"]["id"] for s in api("GET", "/v1/studies")["items"]]
     api("GET", "/v1/trials", params={"study": "routes"})
+    assert api("GET", "/v1/trials:columns", params={"study": "routes"})["study"] == made["spec"]["id"]
+    assert api("GET", "/v1/trials:curves", params={"study": "routes", "metric": "loss"})["items"] == []
+    assert api("GET", "/v1/trials:importance", params={"study": "routes"}) == {}
     answer = api.http.post("/v1/studies/routes:cancel")
     assert answer.status_code in (200, 409), "it may have ended by itself"
 

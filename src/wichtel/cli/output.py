@@ -94,7 +94,14 @@ def duration(begin: datetime | None, end: datetime | None) -> str:
     """
     if begin is None:
         return ""
-    seconds = max(0, int(((end or datetime.now(UTC)) - begin).total_seconds()))
+    return length(((end or datetime.now(UTC)) - begin).total_seconds())
+
+
+def length(seconds: float | None) -> str:
+    """So many seconds, in words; nothing for None."""
+    if seconds is None:
+        return ""
+    seconds = max(0, int(seconds))
     if seconds < 60:
         return f"{seconds} s"
     minutes, seconds = divmod(seconds, 60)

@@ -9,7 +9,7 @@ import typer
 
 from wichtel.cli.command import Here, command
 from wichtel.cli.files import assignments, read_table
-from wichtel.cli.run import FOLLOW, INTENT, PARAMETER, PREVIEW, SET
+from wichtel.cli.run import FOLLOW, FORECAST, INTENT, PARAMETER, PREVIEW, SET
 from wichtel.cli.run import register as register_
 from wichtel.domain import InvalidInput, did_you_mean
 
@@ -33,6 +33,7 @@ def register(
     field: Annotated[list[str] | None, SET] = None,
     follow: Annotated[bool, FOLLOW] = False,
     preview: Annotated[bool, PREVIEW] = False,
+    forecast: Annotated[str | None, FORECAST] = None,
     skip_unfit: Annotated[bool, typer.Option("--skip-unfit", help="Leave out the pairs that cannot be launched.")] = False,
 ) -> None:
     """Each protocol on each model. Options go before what the file says; with --local it is followed to its end."""
@@ -53,7 +54,8 @@ def register(
         "parameters": {**said.get("parameters", {}), **assignments(parameter or [], "-p")},
         "overrides": {**said.get("overrides", {}), **assignments(field or [], "--set")},
     }
-    register_(here, names, [{**defaults, **_table(p)} for p in wanted], follow=follow, preview=preview, skip_unfit=skip_unfit)
+    requests = [{**defaults, **_table(p)} for p in wanted]
+    register_(here, names, requests, follow=follow, preview=preview, forecast=forecast, skip_unfit=skip_unfit)
 
 
 def _table(protocol: Any) -> dict[str, Any]:

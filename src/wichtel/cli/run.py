@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from wichtel.cli.command import Here, command
 from wichtel.cli.files import assignments
+from wichtel.domain import InvalidInput
 
 if TYPE_CHECKING:
     from wichtel.domain import Experiment
+    from wichtel.experiments.preview import Extent
 
 INTENT = typer.Option(help="What is to be reached; with none, the protocol decides.")
 PARAMETER = typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="A parameter of the protocol; JSON, else a string.")
 SET = typer.Option("--set", metavar="FIELD=VALUE", help="A field of the experiment's configuration, such as replicates=3.")
 FOLLOW = typer.Option("--follow", "-f", help="Show progress until it has finished.")
 PREVIEW = typer.Option("--preview", help="Only show what would be made, with every setting and where it comes from.")
+
+FORECAST = typer.Option(metavar="each|together", help="As --preview, and what each would take and need, or what they would take together.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,6 +37,7 @@ def run(
     field: Annotated[list[str] | None, SET] = None,
     follow: Annotated[bool, FOLLOW] = False,
     preview: Annotated[bool, PREVIEW] = False,
+    forecast: Annotated[str | None, FORECAST] = None,
 ) -> None:
     """One protocol on one model. With --local it is followed to its end, since nothing else would carry it out."""
     wanted = {
@@ -41,17 +46,30 @@ def run(
         "parameters": assignments(parameter or [], "-p"),
         "overrides": assignments(field or [], "--set"),
     }
-    register(here, [model], [wanted], follow=follow, preview=preview)
+    register(here, [model], [wanted], follow=follow, preview=preview, forecast=forecast)
 
 
 def register(
-    here: Here, models: list[str], protocols: list[dict[str, Any]], *, follow: bool, preview: bool, skip_unfit: bool = False
+    here: Here,
+    models: list[str],
+    protocols: list[dict[str, Any]],
+    *,
+    follow: bool,
+    preview: bool,
+    forecast: str | None = None,
+    skip_unfit: bool = False,
 ) -> None:
     """Register, and do with the experiments what the options say."""
+    if forecast not in (None, "each", "together"):
+        raise InvalidInput(f"there is no forecast of {forecast!r}.", where="--forecast", hint="It is 'each' or 'together'.")
+    preview = preview or forecast is not None
     follow = (follow or here.local) and not preview
     with here.client(works=follow) as client:
         if preview:
-            show_configurations(here, client.registrations.preview({"models": models, "protocols": protocols, "skip_unfit": skip_unfit}))
+            from wichtel.cli.preview import show
+
+            request = {"models": models, "protocols": protocols, "skip_unfit": skip_unfit}
+            show(here, client.registrations.preview(request, forecast=cast("Extent | None", forecast)))
             return
         registration = client.register(models, protocols, skip_unfit=skip_unfit)
         if not follow:
@@ -65,26 +83,6 @@ def register(
         found = follow_(here, client, registration.experiments)
         show_results(here, found)
     raise typer.Exit(exit_code(found))
-
-
-def show_configurations(here: Here, experiments: list[Experiment]) -> None:
-    """What would be made."""
-    if here.json:
-        here.out.data(experiments)
-        return
-    for e in experiments:
-        c = e.config
-        origin = c.origin.get
-        constraints = "\n".join(f"{k.text}{' (primary)' if k.metric == c.intent.primary else ''}" for k in c.intent.constraints)
-        fields: list[tuple[str, Any]] = [
-            ("experiment", f"{e.protocol} on {e.model} ({e.target}), share of {e.quota_group}"),
-            ("intent", f"{c.intent.name} ({origin('intent', 'default')})\n{constraints}"),
-        ]
-        fields += [(name, f"{value} ({origin(f'parameters.{name}', 'default')})") for name, value in c.parameters.items()]
-        for name in ("baseline_max_age_days", "replicates", "seed", "priority"):
-            fields.append((name, f"{getattr(c, name)} ({origin(name, 'default')})"))
-        here.out.fields(e, fields)
-        here.out.text("\n")
 
 
 def show_results(here: Here, experiments: list[Experiment]) -> None:

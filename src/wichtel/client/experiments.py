@@ -17,6 +17,7 @@ from wichtel.store import codec
 if TYPE_CHECKING:
     from wichtel.client.analysis import ComparisonTable
     from wichtel.client.repository import Branch
+    from wichtel.experiments.preview import Extent, RegistrationPreview
     from wichtel.workflows import StepStatus
 
 #: Between two looks, and how long a service may be gone while somebody waits; both in seconds.
@@ -34,12 +35,20 @@ class Registrations:
         """Make a registration; `Client.register` puts the request together."""
         return codec.read(self._connection.call("POST", "/v1/registrations", body=dict(request)).content, Registration)
 
-    def preview(self, request: Mapping[str, Any]) -> builtins.list[Experiment]:
-        """The experiments that a registration would make; nothing is stored."""
-        from wichtel.store import Page
+    def preview(self, request: Mapping[str, Any], *, forecast: Extent | None = None) -> RegistrationPreview:
+        """What a registration would make; nothing is stored.
 
-        answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request))
-        return [*codec.read(answer.content, Page[Experiment]).items]
+        Args:
+            request: As of `add`. With ``skip_unfit``, the answer's `refused` are the pairs that would be left out, each with why.
+            forecast: What ``"each"`` would take and need, or what they would take ``"together"``.
+
+        Raises:
+            InvalidInput: a pair that does not fit, unless such are to be left out.
+        """
+        from wichtel.experiments.preview import RegistrationPreview
+
+        answer = self._connection.call("POST", "/v1/registrations:preview", body=dict(request), query={"forecast": forecast})
+        return codec.read(answer.content, RegistrationPreview)
 
     def get(self, identity: str) -> Registration:
         """One registration.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import median
 
-from wichtel.domain import Constraint, Estimate, Experiment, Run, RunState, Space, UserError
+from wichtel.domain import Constraint, Estimate, Experiment, InvalidInput, ModelVersion, Run, RunState, Space, UserError
 from wichtel.domain.query import all_of, equals
 from wichtel.domain.query_parser import parse_query
 from wichtel.experiments.estimates import estimates_of
@@ -20,6 +20,8 @@ from wichtel.store import Artifacts, Database, Transaction
 
 #: Finished experiments of a model, or of a protocol, that are looked at.
 _LATEST = 20
+#: Experiments that are forecast one by one.
+MOST_OUTLOOKS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +43,12 @@ class Need:
 
     constraint: Constraint
     #: How far the interval reached to either side of the difference in the latest experiments on the model, in the constraint's own terms.
-    #: None if there were none; infinite if they had no interval.
+    #: None if there were none, or if they had no interval.
     reach: float | None = None
+    #: The smallest gain that would be shown to reach the threshold, if the interval is as wide as it was; below zero, a loss.
+    gain: float | None = None
     #: How many experiments that is the median of.
     seen: int = 0
-
-    @property
-    def gain(self) -> float | None:
-        """The gain that would be shown to reach the threshold, if the interval is as wide as it was."""
-        return None if self.reach is None or math.isinf(self.reach) else self.constraint.threshold + self.reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +66,20 @@ class Cost:
     #: How many experiments that was, and whether they were on this model.
     seen: int = 0
     same_model: bool = False
-
-    @property
-    def computing_seconds(self) -> float | None:
-        """Of all trainings, one after the other."""
-        return None if self.training_seconds is None else self.trainings * self.training_seconds
+    #: Of all trainings, one after the other; None if nothing is known of one.
+    computing_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Outlook:
+    """What an experiment would take, and what its verdict would need."""
+
+    cost: Cost
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast(Outlook):
     """What is known of an experiment before it is registered."""
 
     #: None if its protocol tells nothing beforehand.
@@ -84,8 +88,6 @@ class Forecast:
     problem: UserError | None
     #: What would be searched.
     space: Space | None
-    cost: Cost
-    needs: tuple[Need, ...]
 
 
 class Forecasts:
@@ -104,9 +106,7 @@ class Forecasts:
         """What `experiment`, which need not be stored, would do. Its recipe is applied; nothing of the plan is executed."""
         with self._db.read() as tx:
             version = tx.versions.get(experiment.target)
-            on_model = _latest(tx, model=experiment.model)
-            cost = _cost(tx, experiment, on_model)
-            estimates = [*estimates_of(tx, on_model).values()]
+            outlook = _Past(tx).outlook(experiment, version)
         change, problem, space = None, None, None
         protocol = get_protocol(experiment.protocol)
         parameters = experiment.config.parameters
@@ -123,8 +123,23 @@ class Forecasts:
                 change = Change(summary="trained again, unchanged")
         except UserError as error:
             problem = error
-        needs = tuple(_need(c, estimates) for c in experiment.config.intent.constraints)
-        return Forecast(change=change, problem=problem, space=space, cost=cost, needs=needs)
+        return Forecast(change=change, problem=problem, space=space, cost=outlook.cost, needs=outlook.needs)
+
+    def each(self, experiments: Sequence[Experiment]) -> tuple[Outlook, ...]:
+        """What each would take and need, in their order.
+
+        Raises:
+            InvalidInput: more than `MOST_OUTLOOKS`.
+        """
+        if len(experiments) > MOST_OUTLOOKS:
+            raise InvalidInput(
+                f"these are {len(experiments):,} experiments; at most {MOST_OUTLOOKS} are forecast one by one.",
+                hint="Ask for a forecast of all together, or for fewer models at once.",
+            )
+        with self._db.read() as tx:
+            versions = tx.versions.many({e.target for e in experiments})
+            past = _Past(tx)
+            return tuple(past.outlook(e, versions[e.target]) for e in experiments)
 
     def together(self, experiments: Sequence[Experiment]) -> Cost:
         """What many would cost, each on its own: from the latest of each protocol, whatever their models."""
@@ -151,21 +166,59 @@ def _latest(tx: Transaction, *, model: str = "", protocol: str = "") -> list[Exp
     return list(tx.experiments.search(query, limit=_LATEST).items)
 
 
-def _cost(tx: Transaction, experiment: Experiment, on_model: Sequence[Experiment]) -> Cost:
-    version = tx.versions.get(experiment.target)
-    replicates = range(experiment.config.replicates)
-    known = sum(find_baseline(tx, experiment, version.tree, version.analysis, k)[1] is not None for k in replicates)
-    trained = [seconds for run in tx.runs.many([f"{e.id}/candidate/0" for e in on_model]) if (seconds := _seconds(run)) is not None]
-    alike = [e for e in on_model if e.protocol == experiment.protocol]
-    others = alike or _latest(tx, protocol=experiment.protocol)
-    return Cost(
-        trainings=_trainings(experiment) - known,
-        known=known,
-        training_seconds=median(trained) if trained else None,
-        seconds=_span(others),
-        seen=len(others),
-        same_model=bool(alike),
-    )
+class _Past:
+    """What earlier experiments came to, each thing read once.
+
+    Args:
+        tx: Where from.
+    """
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._models: dict[str, tuple[list[Experiment], list[dict[str, Estimate]], float | None]] = {}
+        self._protocols: dict[str, list[Experiment]] = {}
+        self._known: dict[tuple[str, int, float], int] = {}
+
+    def outlook(self, experiment: Experiment, version: ModelVersion) -> Outlook:
+        """Of an experiment on `version`."""
+        on_model, estimates, training = self._of_model(experiment.model)
+        known = self._baselines(experiment, version)
+        alike = [e for e in on_model if e.protocol == experiment.protocol]
+        others = alike or self._of_protocol(experiment.protocol)
+        trainings = _trainings(experiment) - known
+        cost = Cost(
+            trainings=trainings,
+            known=known,
+            training_seconds=training,
+            computing_seconds=None if training is None else trainings * training,
+            seconds=_span(others),
+            seen=len(others),
+            same_model=bool(alike),
+        )
+        return Outlook(cost=cost, needs=tuple(_need(c, estimates) for c in experiment.config.intent.constraints))
+
+    def _of_model(self, model: str) -> tuple[list[Experiment], list[dict[str, Estimate]], float | None]:
+        """The latest, their estimates, and how long a training took."""
+        if model not in self._models:
+            latest = _latest(self._tx, model=model)
+            runs = self._tx.runs.many([f"{e.id}/candidate/0" for e in latest])
+            trained = [seconds for run in runs if (seconds := _seconds(run)) is not None]
+            self._models[model] = latest, [*estimates_of(self._tx, latest).values()], median(trained) if trained else None
+        return self._models[model]
+
+    def _of_protocol(self, protocol: str) -> list[Experiment]:
+        if protocol not in self._protocols:
+            self._protocols[protocol] = _latest(self._tx, protocol=protocol)
+        return self._protocols[protocol]
+
+    def _baselines(self, experiment: Experiment, version: ModelVersion) -> int:
+        """How many trainings of the baseline are there already."""
+        config = experiment.config
+        key = (version.id, config.replicates, config.baseline_max_age_days)
+        if key not in self._known:
+            found = (find_baseline(self._tx, experiment, version.tree, version.analysis, k) for k in range(config.replicates))
+            self._known[key] = sum(run is not None for _, run in found)
+        return self._known[key]
 
 
 def _trainings(experiment: Experiment) -> int:
@@ -195,4 +248,7 @@ def _need(constraint: Constraint, estimates: Sequence[dict[str, Estimate]]) -> N
     found = [known[constraint.metric] for known in estimates if constraint.metric in known]
     wide = [e.relative_high - e.relative_low if constraint.relative else e.high - e.low for e in found]
     reaches = [width / 2 for width in wide if not math.isnan(width)]
-    return Need(constraint=constraint, reach=median(reaches) if reaches else None, seen=len(reaches))
+    reach = median(reaches) if reaches else math.inf
+    if math.isinf(reach):
+        return Need(constraint=constraint, seen=len(reaches))
+    return Need(constraint=constraint, reach=reach, gain=constraint.threshold + reach, seen=len(reaches))

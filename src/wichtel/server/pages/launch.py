@@ -87,7 +87,7 @@ def _show(reader: PageReader, given: Form, draft: Draft | None = None, status: i
         "experiments": experiments,
         "reasons": _reasons(draft.survey.refused if draft.survey else ()),
         "forecast": forecast,
-        "sketches": [sketch(n.constraint, n.reach) if n.reach and n.gain is not None else None for n in forecast.needs] if forecast else [],
+        "sketches": [sketch(n.constraint, n.reach) if n.reach else None for n in forecast.needs] if forecast else [],
         "cost": cost,
         "protocols": app.protocols.list(),
         "lacks": _lacks(draft),

@@ -8,13 +8,16 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.responses import Response
 
-from wichtel.domain import Experiment, Registration
+from wichtel.domain import Registration
 from wichtel.experiments import RegisterModels
+from wichtel.experiments.forecasts import MOST_OUTLOOKS
+from wichtel.experiments.preview import Extent, RegistrationPreview
+from wichtel.experiments.preview import preview as preview_
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.exchange import current
 from wichtel.server.idempotency import Route, harmless
 from wichtel.server.nouns import NounRouter
-from wichtel.server.wire import everything, json_body, reply, returns
+from wichtel.server.wire import json_body, reply, returns
 from wichtel.store import Page
 
 router = NounRouter(prefix="/registrations", tags=["registrations"], route_class=Route)
@@ -30,11 +33,21 @@ def register(app: Services, caller: Caller, request: Request) -> Response:
     return reply(app.experiments.register_models(request, caller), 201)
 
 
-@router.post(":preview", **returns(Page[Experiment], accepts=RegisterModels))
+@router.post(":preview", **returns(RegistrationPreview, accepts=RegisterModels))
 @harmless
-def preview(app: Services, caller: Caller, request: Request) -> Response:
-    """The experiments that a registration would make, with their complete configurations; nothing is stored."""
-    return reply(everything(app.experiments.preview(request, caller)))
+def preview(
+    app: Services,
+    caller: Caller,
+    request: Request,
+    forecast: Annotated[
+        Extent | None, Query(description=f"What they would take and need: each of up to {MOST_OUTLOOKS}, or all together.")
+    ] = None,
+) -> Response:
+    """The experiments that a registration would make, with their complete configurations; nothing is stored.
+
+    With `skip_unfit`, also the pairs of model and protocol that would be left out, each with why.
+    """
+    return reply(preview_(app.experiments, app.forecasts, request, caller, forecast))
 
 
 @router.get("", **returns(Page[Registration]))
