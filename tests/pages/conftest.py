@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wichtel as wt
-from wichtel.domain import Constraint, ExperimentStatus, Intent
+from wichtel.domain import (
+    Algorithm,
+    Choice,
+    Constraint,
+    ExperimentStatus,
+    Float,
+    Int,
+    Intent,
+    Objective,
+    RunState,
+    Space,
+    StudySpec,
+    StudyState,
+    Trial,
+)
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -40,6 +56,8 @@ class World:
     evil: str
     #: What the first of them was asked for with.
     registration: str
+    #: A search with two hundred trials.
+    study: str
 
 
 def plan(folder: Path, name: str, **changes: str) -> Path:
@@ -94,8 +112,49 @@ def world(service: Any) -> Iterator[World]:
     evil = register(["shop/weighed"], ["TrainModel"], intent="better").experiments[0]
     client.experiments.finish(evil, ExperimentStatus.USER_ERROR, EVIL)
     client.quota_groups.resume("default")
-    yield World(service.url, service.token, client, service.app, *ids, evil, made[0].id)
+    yield World(service.url, service.token, client, service.app, *ids, evil, made[0].id, searched(service.app))
     client.close()
+
+
+def searched(app: Any, trials: int = 200, name: str = "searched") -> str:
+    """A study that has ended, as a search would have left it."""
+    spec = StudySpec(
+        id=name,
+        name=f"{name} well",
+        space=Space({"rate": Float(0.001, 1.0, log=True), "layers": Int(1, 8), "kind": Choice(["plain", "deep"])}),
+        objectives=(Objective(metric="loss", better="smaller"),),
+        entry="wichtel.tuning.function:call_named",
+        pruner=Algorithm(name="median"),
+        trials=trials,
+        workers=4,
+    )
+    draw, began = random.Random(0), datetime.now(UTC) - timedelta(hours=1)
+    done = []
+    for number in range(trials):
+        config = spec.space.sample(draw)
+        stopped = number % 3 == 2
+        loss = abs(config["rate"] - 0.1) + 0.02 * config["layers"] + 0.05 * draw.random() + 0.3 * stopped
+        started = began + timedelta(seconds=number // 4 * 10)
+        done.append(
+            Trial(
+                study=name,
+                number=number,
+                config=config,
+                state=RunState.STOPPED if stopped else RunState.SUCCEEDED,
+                metrics={"loss": loss},
+                reason="its average by step 3, 0.9, is worse than the median" if stopped else "",
+                created=started,
+                started=started,
+                ended=started + timedelta(seconds=4 if stopped else 9),
+            )
+        )
+    with app.db.transaction() as tx:
+        # In one transaction: no controller takes it up.
+        tx.studies.add(spec)
+        tx.studies.set_state(name, StudyState.RUNNING)
+        tx.trials.put_many(done)
+        tx.studies.set_state(name, StudyState.FINISHED, f"all {trials} trials are done")
+    return name
 
 
 def chromium() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -91,8 +92,85 @@ def test_pressed_twice_it_is_launched_once(world: Any, tab: Callable[..., Any]) 
     }
     send = made.context.request.post
     answers = [send("/launch", form=form, headers={"Origin": world.url}, max_redirects=0) for _ in range(2)]
-    assert [a.status for a in answers] == [303, 303]
-    assert answers[0].headers["location"] == answers[1].headers["location"]
+    # Who goes back, changes a value and presses it again means something else.
+    answers.append(send("/launch", form={**form, "c.seed": "13"}, headers={"Origin": world.url}, max_redirects=0))
+    assert [a.status for a in answers] == [303, 303, 303]
+    first, again, changed = (a.headers["location"].rpartition("/")[2] for a in answers)
+    assert first == again != changed
+    assert world.client.experiments.get(changed).config.seed == 13
+
+
+def test_nobody_else_can_have_it_pressed(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    made.page.goto("/launch")
+    form = {"model": "shop/weighed", "protocol": "TrainModel", "c.seed": "4711"}
+    csrf = made.page.get_attribute("#launch-button", "value")
+    for origin, token in ((world.url, ""), (world.url, "guessed"), ("https://elsewhere.example", csrf)):
+        answer = made.context.request.post("/launch", form={**form, "csrf_token": token}, headers={"Origin": origin}, max_redirects=0)
+        assert answer.status == 403, answer.text()
+    # An address changes nothing, whatever stands in it.
+    assert made.context.request.get("/launch", params={**form, "csrf_token": csrf, "key": "k"}).status == 200
+    assert not [e for e in world.client.experiments.search("model:shop/weighed protocol:TrainModel", limit=20) if e.config.seed == 4711]
+
+
+EVIL = '"><img src=x onerror=alert(1)>'
+DEEP = "[" * 20_000
+NASTY = (
+    {"model": EVIL, "protocol": EVIL, "intent": EVIL},
+    {"model": f"{EVIL}*", "protocol": "TrainModel"},
+    {"model": "shop/weighed\0", "protocol": "TrainModel"},
+    {"model": "\ud7ff\U0010ffff*[", "protocol": "TrainModel", "like": ""},
+    {"model": "x" * 20_000, "protocol": "TrainModel"},
+    {"model": "*a" * 90 + "*", "protocol": "TrainModel"},
+    {"t.SetHyperparameters.weight": EVIL, "c.seed": EVIL, "c.priority": "1" * 5_000, "g.auc": EVIL},
+    {"t.SetHyperparameters.weight": DEEP, "c.seed": "9" * 40, "c.replicates": "1e400", "g.auc": "nan", "c.baseline_max_age_days": "1e308"},
+    {"protocol": "TuneHyperparameters", "p.TuneHyperparameters.tunables": DEEP, "p.TuneHyperparameters.space": DEEP},
+    {
+        "protocol": "TuneHyperparameters",
+        "s.TuneHyperparameters.weight": "choice",
+        "s.TuneHyperparameters.weight.options": EVIL + ",1" * 9_000,
+    },
+    {"protocol": "TuneHyperparameters", "s.TuneHyperparameters.weight": "range", "s.TuneHyperparameters.weight.low": "-1e308"},
+    {"protocol": "TuneHyperparameters", "p.TuneHyperparameters.trials": "9" * 400, "p.TuneHyperparameters.searcher": EVIL},
+)
+
+
+@pytest.mark.parametrize("given", NASTY, ids=range(len(NASTY)))
+def test_whatever_stands_in_the_address_is_text(world: Any, tab: Callable[..., Any], given: dict[str, str]) -> None:
+    made = tab()
+    asked = {"model": "shop/weighed", "protocol": "SetHyperparameters", **given}
+    answer = made.context.request.get("/launch", params=asked)
+    assert answer.status == 200, answer.text()[:500]
+    assert "<img" not in answer.text()
+    assert " disabled" in answer.text().partition('id="launch-button"')[2].partition(">")[0]
+
+
+def test_a_thousand_models_that_do_not_exist_are_soon_told(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    names = "&".join(f"model=none/{n}{'*' if n % 2 else ''}" for n in range(1000))
+    began = time.monotonic()
+    answer = made.context.request.get(f"/launch?protocol=TrainModel&{names}")
+    assert (answer.status, "At most 20 patterns" in answer.text()) == (200, True)
+    assert time.monotonic() - began < 5
+    assert made.context.request.get("/launch?model=" + "x" * 200_000).status in (400, 414, 431)
+
+
+def test_on_a_small_screen_it_is_launched_from_wherever_one_is(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    made.page.set_viewport_size({"width": 390, "height": 844})
+    made.page.goto(f"{ONE}&t.SetHyperparameters.weight=6")
+    bar = made.page.locator(".launch-bar")
+    for place in (0, 1200, 100_000):
+        made.page.mouse.wheel(0, place)
+        made.page.wait_for_timeout(100)
+        box = bar.bounding_box()
+        assert box is not None
+        assert abs(box["y"] + box["height"] - 844) < 1
+    assert "1 experiment" in bar.inner_text()
+    # Nothing is hidden behind it at the end.
+    last = made.page.locator(".launch-side > section").last.bounding_box()
+    assert last["y"] + last["height"] <= box["y"]
+    shot(made.page, "one-light-390")
 
 
 def test_a_search_over_a_range_of_ones_own(world: Any, tab: Callable[..., Any]) -> None:

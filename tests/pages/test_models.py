@@ -21,7 +21,7 @@ def test_the_list_has_each_model_with_its_last_experiment(world: Any, tab: Calla
     page = tab().page
     page.goto("/models?name=shop/*")
     row = page.locator("tr[data-row='/models/shop/weighed']")
-    assert "TrainModel" in row.inner_text() or "SetHyperparameters" in row.inner_text()
+    assert any(protocol in row.inner_text() for protocol in ("TrainModel", "SetHyperparameters", "TuneHyperparameters"))
     assert "auc" in row.inner_text()
     page.goto("/models?name=nothing-of-the-kind")
     assert "Nothing here" in page.inner_text("#results")
@@ -44,6 +44,7 @@ def test_a_version_says_where_it_came_from_and_what_it_changed(world: Any, tab: 
     version.get_by_role("link", name="job.toml").click()
     version.get_by_label("job.toml", exact=True).wait_for()
     assert 'label = "late"' in version.inner_text()
+    page.locator("#history").scroll_into_view_if_needed()
     page.locator("#history canvas").wait_for()
     assert not made.said
     assert page.goto("/models/shop/weighed?version=nothing").status == 404

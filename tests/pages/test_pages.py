@@ -48,6 +48,8 @@ PAGES = {
     "admin audit": "/admin/audit",
     "me": "/me",
     "lost": "/nothing",
+    "studies": "/studies",
+    "study": "/studies/{study}",
 }
 
 
@@ -96,7 +98,12 @@ def test_a_page_asks_little_and_says_nothing_on_the_console(world: Any, tab: Cal
 def test_what_others_wrote_stays_text(world: Any, tab: Callable[..., Any]) -> None:
     made = tab()
     page = made.page
-    for path in (f"/experiments/{world.evil}", f"/experiments/{world.failed}", "/experiments?columns=id,cause", "/"):
+    for path in (
+        f"/experiments/{world.evil}",
+        f"/experiments/{world.failed}",
+        f"/experiments?query=id:{world.evil},{world.failed}&columns=id,cause",
+        "/",
+    ):
         page.goto(path)
         assert "<script>" in page.inner_text("main"), path
         assert page.evaluate("document.body.id") == "", path

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from wichtel.client.connection import Connection
 from wichtel.domain import Measurement, Run, RunState, Study, StudySpec, StudyState, Trial
+from wichtel.experiments import TrialColumns, TrialCurve
 from wichtel.store import codec
 
 
@@ -76,6 +77,18 @@ class Studies:
     def trials(self, identity: str) -> builtins.list[Trial]:
         """Its trials, by number."""
         return self._connection.pages(Trial, "/v1/trials", None, study=identity)
+
+    def columns(self, identity: str, *, most: int = 2000) -> TrialColumns:
+        """Its trials by columns, for pictures: the best, all that once were or are on the front, and of the others evenly chosen ones."""
+        return self._connection.get(TrialColumns, "/v1/trials:columns", study=identity, most=most)
+
+    def curves(self, identity: str, metric: str, *, most: int = 60) -> builtins.list[TrialCurve]:
+        """Learning curves, thinned: of its best trials, its newest, and some that were stopped."""
+        return self._connection.all(TrialCurve, "/v1/trials:curves", study=identity, metric=metric, most=most)
+
+    def importance(self, identity: str) -> dict[str, float]:
+        """How much each parameter decides whether a trial is among the best; empty if too few have ended."""
+        return self._connection.get(dict[str, float], "/v1/trials:importance", study=identity)
 
     def cancel(self, identity: str) -> Study:
         """End it now, with its runs.

@@ -31,6 +31,7 @@ from wichtel.experiments.service import Experiments
 from wichtel.experiments.sessions import OpenSession, Sessions, Visit
 from wichtel.experiments.starter import Starter
 from wichtel.experiments.statistics import ProtocolUsage, Statistics, StatusUsage, TimeUsage, Totals, UsageReport
+from wichtel.experiments.study_views import StudyView, TrialColumns, TrialCurve
 from wichtel.experiments.usage import CallUsage, Usage
 from wichtel.experiments.vocabulary import Vocabulary
 from wichtel.experiments.waiting import Waits
@@ -90,10 +91,13 @@ __all__ = [
     "Statistics",
     "StatusUsage",
     "Studies",
+    "StudyView",
     "Survey",
     "Teams",
     "TimeUsage",
     "Totals",
+    "TrialColumns",
+    "TrialCurve",
     "Usage",
     "UsageReport",
     "Visit",

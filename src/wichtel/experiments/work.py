@@ -21,6 +21,7 @@ from wichtel.domain import (
     Trial,
 )
 from wichtel.experiments.access import Principal
+from wichtel.experiments.study_views import StudyView, StudyViews, TrialCurve
 from wichtel.fleet import log_path
 from wichtel.store import Database, Page
 from wichtel.tuning.registry import check_algorithms
@@ -130,6 +131,7 @@ class Studies:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._views = StudyViews(db)
 
     def add(self, spec: StudySpec, principal: Principal) -> Study:
         """Submit a study; the controller takes it up.
@@ -180,6 +182,37 @@ class Studies:
         study = self.get(identity)
         with self._db.read() as tx:
             return tx.trials.page(study.spec.id, limit=limit, cursor=cursor)
+
+    def trial(self, identity: str, number: int) -> Trial:
+        """One trial.
+
+        Raises:
+            NotFound: there is no such study, or no such trial of it.
+        """
+        study = self.get(identity)
+        with self._db.read() as tx:
+            return tx.trials.get(study.spec.id, number)
+
+    def ended(self, identities: Sequence[str]) -> dict[str, int]:
+        """How many trials of each study have ended, by its id; a study without any is left out."""
+        with self._db.read() as tx:
+            return tx.trials.ended(identities)
+
+    def view(self, identity: str) -> StudyView:
+        """What there is to see of a study.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._views.of(self.get(identity))
+
+    def curves(self, identity: str, metric: str, most: int = 60) -> builtins.list[TrialCurve]:
+        """Learning curves of a study: of its best trials, its newest, and some that were stopped.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._views.curves(self.get(identity), metric, most)
 
     def cancel(self, identity: str, principal: Principal) -> Study:
         """Ask for a study to end.

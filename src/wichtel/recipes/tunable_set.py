@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -18,6 +20,8 @@ from wichtel.recipes.port import Edit, edited
 PLAN = "plan.py"
 _SET = {f"wichtel.{room}tunable.Set" for room in ("", "plans.")}
 _MODULES = {"wichtel", "wichtel.plans"}
+#: In bytes: of plans that are kept as they were read, which takes several hundred times as much.
+_SHORT = 20_000
 
 
 class TunableSet:
@@ -50,36 +54,61 @@ class TunableSet:
             if name not in known:
                 raise InvalidInput(f"there is no tunable {name!r}.", where="tunable_set", hint=did_you_mean(name, known))
             check_value(known[name], value, where=f"tunable {name!r} ({known[name].place})")
-        module = parse(PLAN, tree.files[PLAN])
+        source = tree.files[PLAN]
+        # While somebody tries values, the same plan comes again and again.
+        plan = _read_short(source) if len(source) <= _SHORT else _read(parse(PLAN, source))
         rest = dict(values)
-        module = _replace(module, rest)
+        module = _replace(plan, rest)
         if rest:
-            module = _extend(module, rest) or _insert(module, rest, tree)
+            plan = plan if module is plan.module else _read(module)
+            module = _extend(plan, rest) or _insert(module, rest, tree)
         summary = "set " + ", ".join(f"{name} = {literal(value)}" for name, value in values.items())
         return edited(tree, {PLAN: module.bytes}, summary)
 
 
-def _set_calls(wrapper: MetadataWrapper) -> list[cst.Dict]:
-    """The dict displays of the calls of ``tunable.Set`` that are statements of the module itself."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A plan, and the dict displays of the calls of ``tunable.Set`` that are statements of the module itself."""
+
+    module: cst.Module
+    displays: tuple[cst.Dict, ...]
+
+
+@lru_cache(maxsize=4)
+def _read_short(source: bytes) -> _Plan:
+    return _read(parse(PLAN, source))
+
+
+def _read(module: cst.Module) -> _Plan:
+    if not _set_calls(module):
+        # To know what names mean takes far longer than anything else.
+        return _Plan(module, ())
+    wrapper = MetadataWrapper(module)
     names = wrapper.resolve(QualifiedNameProvider)
     found = []
-    for statement in wrapper.module.body:
-        expression = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
-        call = expression.value if isinstance(expression, cst.Expr) else None
-        if not isinstance(call, cst.Call) or len(call.args) != 1 or not isinstance(call.args[0].value, cst.Dict):
-            continue
+    for call, display in _set_calls(wrapper.module):
         qualified: Any = names.get(call, ())
         if any(q.source is QualifiedNameSource.IMPORT and q.name in _SET for q in (qualified() if callable(qualified) else qualified)):
-            found.append(call.args[0].value)
+            found.append(display)
+    return _Plan(wrapper.module, tuple(found))
+
+
+def _set_calls(module: cst.Module) -> list[tuple[cst.Call, cst.Dict]]:
+    """The calls that may be of ``tunable.Set``, whatever they are of."""
+    found = []
+    for statement in module.body:
+        expression = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
+        call = expression.value if isinstance(expression, cst.Expr) else None
+        if isinstance(call, cst.Call) and len(call.args) == 1 and isinstance(call.args[0].value, cst.Dict):
+            found.append((call, call.args[0].value))
     return found
 
 
-def _replace(module: cst.Module, rest: dict[str, Any]) -> cst.Module:
+def _replace(plan: _Plan, rest: dict[str, Any]) -> cst.Module:
     """Change the values that stand in the plan already, and take them out of `rest`."""
-    wrapper = MetadataWrapper(module)
     changes: dict[cst.CSTNode, cst.CSTNode] = {}
     done = set()
-    for display in _set_calls(wrapper):
+    for display in plan.displays:
         for element in display.elements:
             key = (
                 element.key.evaluated_value if isinstance(element, cst.DictElement) and isinstance(element.key, cst.SimpleString) else None
@@ -89,7 +118,7 @@ def _replace(module: cst.Module, rest: dict[str, Any]) -> cst.Module:
                 done.add(key)
     for key in done:
         del rest[key]
-    return wrapper.module.visit(_Replacer(changes)) if changes else module
+    return plan.module.visit(_Replacer(changes)) if changes else plan.module
 
 
 class _Replacer(cst.CSTTransformer):
@@ -100,13 +129,12 @@ class _Replacer(cst.CSTTransformer):
         return self.changes.get(original_node, updated_node)
 
 
-def _extend(module: cst.Module, values: Mapping[str, Any]) -> cst.Module | None:
+def _extend(plan: _Plan, values: Mapping[str, Any]) -> cst.Module | None:
     """Add values to the first ``tunable.Set`` of the plan; None if it has none, or one that stands after other code."""
-    wrapper = MetadataWrapper(module)
-    displays = _set_calls(wrapper)
+    module, displays = plan.module, plan.displays
     if not displays:
         return None
-    for statement in wrapper.module.body[after_header(wrapper.module) :]:
+    for statement in module.body[after_header(module) :]:
         if not isinstance(statement, cst.SimpleStatementLine):
             return None
         first = statement.body[0]
@@ -121,12 +149,12 @@ def _extend(module: cst.Module, values: Mapping[str, Any]) -> cst.Module | None:
     new = cst.ensure_type(cst.parse_expression(source), cst.Dict)
     old = list(display.elements)
     if not old:
-        return wrapper.module.visit(_Replacer({display: new}))
+        return module.visit(_Replacer({display: new}))
     # Where the elements stand on lines of their own, the new ones do too.
     between = new.elements[0].comma if len(new.elements) > 1 else cst.Comma(whitespace_after=_new_line())
     last = old[-1].comma
     joined = [*old[:-1], old[-1].with_changes(comma=between), *new.elements[:-1], new.elements[-1].with_changes(comma=last)]
-    return wrapper.module.visit(_Replacer({display: display.with_changes(elements=joined)}))
+    return module.visit(_Replacer({display: display.with_changes(elements=joined)}))
 
 
 def _new_line() -> cst.ParenthesizedWhitespace:

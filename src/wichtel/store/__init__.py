@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wichtel.store.replicas import Replica
     from wichtel.store.request_stats import RequestCount
     from wichtel.store.sessions import Session
+    from wichtel.store.studies import TrialPoint
     from wichtel.store.teams import Member, Team
     from wichtel.store.transaction import Transaction
     from wichtel.store.triage import Case, TriageState
@@ -51,6 +52,7 @@ _HOMES = {
     "Token": "access",
     "TokenInfo": "access",
     "Transaction": "transaction",
+    "TrialPoint": "studies",
     "TriageState": "triage",
 }
 
@@ -76,6 +78,7 @@ __all__ = [
     "TokenInfo",
     "Transaction",
     "TriageState",
+    "TrialPoint",
     "codec",
 ]
 

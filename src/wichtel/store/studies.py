@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from wichtel.domain import AlreadyExists, InvalidInput, Study, StudySpec, StudyState, Trial, move
+from wichtel.domain import AlreadyExists, Config, InvalidInput, NotFound, RunState, Study, StudySpec, StudyState, Trial, move
+from wichtel.store import codec
 from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import studies, trials
 
 _COLUMNS = tuple(studies.c[name] for name in ("spec", "state", "reason", "created", "started", "ended"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPoint:
+    """What pictures and lists need of a trial; of the same names as in `Trial`."""
+
+    number: int
+    config: Config
+    state: RunState
+    budget: float | None = None
+    origin: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    copied_from: int | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
 
 
 class Studies(Repository):
@@ -141,9 +159,36 @@ class Trials(Repository):
         by_number = Stage(sa.select(trials).where(trials.c.study == study_id), (trials.c.number,))
         return fetch(self.connection, [by_number], lambda row: row.document, limit=limit, cursor=cursor)
 
+    def get(self, study_id: str, number: int) -> Trial:
+        """One of them.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        query = sa.select(trials.c.document).where(trials.c.study == study_id, trials.c.number == number)
+        found: Trial | None = self.connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise NotFound(f"there is no trial {number}.", where=f"study {study_id!r}")
+        return found
+
+    def points(self, study_id: str, *, after: int = -1, among: Collection[int] = ()) -> list[TrialPoint]:
+        """Those with a number above `after`, and `among` the others those of these numbers; in the order of numbers."""
+        wanted = trials.c.number > after
+        if among:
+            wanted |= trials.c.number.in_(among)
+        text = sa.type_coerce(trials.c.document, sa.Text)
+        query = sa.select(text).where(trials.c.study == study_id, wanted).order_by(trials.c.number)
+        return [codec.read(document, TrialPoint) for document in self.connection.execute(query).scalars()]
+
     def count(self, study_id: str) -> int:
         """How many the study has."""
         return self.connection.execute(sa.select(sa.func.count()).where(trials.c.study == study_id)).scalar_one()
+
+    def ended(self, study_ids: Collection[str]) -> dict[str, int]:
+        """How many of each study have ended; a study without any is left out."""
+        over = trials.c.state.in_([state for state in RunState if state.ended])
+        query = sa.select(trials.c.study, sa.func.count()).where(trials.c.study.in_(study_ids), over).group_by(trials.c.study)
+        return {row.study: row[1] for row in self.connection.execute(query)}
 
     def put_many(self, changed: Iterable[Trial]) -> None:
         """Add each, or replace the one of its study and number."""

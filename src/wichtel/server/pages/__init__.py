@@ -27,6 +27,7 @@ from wichtel.server.pages.protocols import router as protocols
 from wichtel.server.pages.queue import router as queue
 from wichtel.server.pages.registrations import router as registrations
 from wichtel.server.pages.search import router as search
+from wichtel.server.pages.studies import router as studies
 from wichtel.server.pages.usage import router as usage
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ ROUTERS = (
     health,
     admin,
     me,
+    studies,
 )
 
 

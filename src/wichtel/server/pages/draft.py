@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 #: Of one launch from a page; programs may register more at once.
 MOST_MODELS = 500
+#: Each is compared with all models.
+_MOST_PATTERNS = 20
+#: Of what is no model, so many are told what they may have meant.
+_MOST_HINTS = 5
+_LONGEST = 200
 _WILD = re.compile(r"[*?\[]")
 _PARAMETER = re.compile(r"parameter '([^']*)'(?:, '([^']*)')?")
 _CONFIG = {
@@ -190,10 +195,18 @@ def fields_of(app: App, experiment: Experiment) -> list[tuple[str, str]]:
 
 def _models(app: App, texts: Sequence[str]) -> tuple[list[Chosen], dict[str, Model]]:
     chosen = [Chosen(text=text) for text in dict.fromkeys(texts) if text][:MOST_MODELS]
-    exact = app.models.many([c.text for c in chosen if not _WILD.search(c.text)])
+    exact = app.models.many([c.text for c in chosen if c.text.isprintable() and not _WILD.search(c.text)])
     models: dict[str, Model] = {}
+    patterns = unknown = 0
     for one in chosen:
-        if _WILD.search(one.text):
+        if len(one.text) > _LONGEST or not one.text.isprintable():
+            one.problem = f"This is no name of a model. It has at most {_LONGEST} letters that can be seen."
+            one.text = "".join(filter(str.isprintable, one.text))[:_LONGEST]
+        elif _WILD.search(one.text):
+            patterns += 1
+            if patterns > _MOST_PATTERNS:
+                one.problem = f"At most {_MOST_PATTERNS} patterns are taken at once. Choose a wider one."
+                continue
             fitting = matching(app, one.text)
             if not fitting:
                 one.problem = f"No model fits {one.text}."
@@ -206,7 +219,10 @@ def _models(app: App, texts: Sequence[str]) -> tuple[list[Chosen], dict[str, Mod
             one.models = (one.text,)
             models[one.text] = exact[one.text]
         else:
-            near = [m.name for m in app.models.list(contains=one.text.rpartition("/")[2][:100], limit=20)]
+            unknown += 1
+            near = []
+            if unknown <= _MOST_HINTS:
+                near = [m.name for m in app.models.list(contains=one.text.rpartition("/")[2][:100], limit=20)]
             one.problem = f"There is no model {one.text!r}. {did_you_mean(one.text, near) if near else ''}".strip()
     if len(models) > MOST_MODELS:
         chosen[-1].problem = f"These are {len(models):,} models. At most {MOST_MODELS} are launched at once from here."

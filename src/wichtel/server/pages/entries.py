@@ -77,6 +77,8 @@ def read_value(text: str, kind: str) -> Any:
         value = json.loads(text)
     except ValueError as error:
         raise InvalidInput(f"this is no JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidInput("this is nested too deeply.") from None
     if kind == "table" and not isinstance(value, dict):
         raise InvalidInput('this is no table; write it as {"name": value}.')
     return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from wichtel.domain import WichtelError
 from wichtel.experiments import Cost, Forecast, Refused
 from wichtel.protocols import protocols
+from wichtel.server import sessions
 from wichtel.server.pages.completion import Completion
 from wichtel.server.pages.draft import MOST_MODELS, Draft, fields_of, matching, read_draft
 from wichtel.server.pages.reader import Form, PageReader, Reader, page_router
@@ -51,7 +54,7 @@ def register(reader: Reader) -> Response:
     draft = read_draft(app, reader.principal, reader.form)
     if not draft.ready:
         return _show(reader, reader.form, draft, 422)
-    made = app.experiments.register_models(draft.request(reader.form.one("key") or None), reader.principal)
+    made = app.experiments.register_models(draft.request(_key(reader.form)), reader.principal)
     return reader.go(f"/experiments/{made.experiments[0]}" if len(made.experiments) == 1 else f"/registrations/{made.id}")
 
 
@@ -98,6 +101,14 @@ def _show(reader: PageReader, given: Form, draft: Draft | None = None, status: i
         "anything": bool(draft.models) or bool(app.models.list(limit=1)),
     }
     return reader.show("parts/launch.html" if reader.partial else "launch.html", status, title="Launch", **values)
+
+
+def _key(form: Form) -> str | None:
+    """The same for the same showing with the same values: who goes back and changes something launches something else."""
+    if not form.one("key"):
+        return None
+    said = sorted((name, values) for name, values in form.fields.items() if name != sessions.FIELD)
+    return f"page/{hashlib.sha256(json.dumps(said).encode()).hexdigest()}"
 
 
 def _nowhere(reader: PageReader) -> str:

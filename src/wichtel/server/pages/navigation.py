@@ -29,6 +29,7 @@ PLACES = (
     Place("Experiments", "/experiments", "e"),
     Place("Models", "/models", "m"),
     Place("Analysis", "/analysis", "a"),
+    Place("Studies", "/studies", "s"),
     Place("Registrations", "/registrations", "r"),
     Place("Protocols", "/protocols", "p", "Catalogue", aside=True),
     Place("Datasets", "/datasets", "d", "Catalogue", aside=True),

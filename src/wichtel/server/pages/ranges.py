@@ -184,7 +184,7 @@ def _value(tunable: Tunable, text: str) -> Any:
     if _is_listed(tunable):
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _listed(tunable, text)
     else:
         value = read_value(text, tunable.kind)

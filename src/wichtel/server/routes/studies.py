@@ -9,10 +9,11 @@ from fastapi import Depends, Query
 from starlette.responses import Response
 
 from wichtel.domain import InvalidInput, Study, StudySpec, StudyState, Trial
+from wichtel.experiments import TrialColumns, TrialCurve
 from wichtel.server.authentication import Caller, Services
 from wichtel.server.idempotency import Route
 from wichtel.server.nouns import NounRouter
-from wichtel.server.wire import json_body, read_as, reply, returns
+from wichtel.server.wire import everything, json_body, read_as, reply, returns
 from wichtel.store import Page
 from wichtel.tuning.function import NAMED
 
@@ -67,3 +68,24 @@ def trials(
 ) -> Response:
     """The trials of a study, by number."""
     return reply(app.studies.trials(study, limit, cursor))
+
+
+_Most = Annotated[int, Query(ge=1, le=10_000)]
+
+
+@router.get("/trials:columns", **returns(TrialColumns))
+def columns(app: Services, study: str, most: _Most = 2000) -> Response:
+    """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some."""
+    return reply(app.studies.view(study).columns(most))
+
+
+@router.get("/trials:curves", **returns(Page[TrialCurve]))
+def curves(app: Services, study: str, metric: str, most: Annotated[int, Query(ge=1, le=500)] = 60) -> Response:
+    """Learning curves of a study, thinned: of its best trials, its newest, and some that were stopped."""
+    return reply(everything(app.studies.curves(study, metric, most)))
+
+
+@router.get("/trials:importance", **returns(dict[str, float]))
+def importance(app: Services, study: str) -> Response:
+    """How much each parameter decides whether a trial is among the best: shares that add up to 1; none if too few trials have ended."""
+    return reply(app.studies.view(study).importance)

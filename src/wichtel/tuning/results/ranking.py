@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from wichtel.domain import RunState, StudySpec, Trial
+
+
+class Scored(Protocol):
+    """What the order of trials depends on."""
+
+    @property
+    def state(self) -> RunState:
+        """How it stands."""
+        ...
+
+    @property
+    def budget(self) -> float | None:
+        """How far it was to train."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it reached."""
+        ...
+
 
 _SCORED = (RunState.SUCCEEDED, RunState.STOPPED)
 
 
-def losses_of(spec: StudySpec, trial: Trial) -> tuple[float, ...]:
+def losses_of(spec: StudySpec, trial: Scored) -> tuple[float, ...]:
     """One finite loss for each objective, smaller is better; empty if the trial has no result."""
     if trial.state not in _SCORED:
         return ()
@@ -18,12 +39,12 @@ def losses_of(spec: StudySpec, trial: Trial) -> tuple[float, ...]:
     return losses if all(map(math.isfinite, losses)) else ()
 
 
-def violation_of(spec: StudySpec, trial: Trial) -> float:
+def violation_of(spec: StudySpec, trial: Scored) -> float:
     """How far the trial breaks the study's constraints, summed; 0 if it is feasible, infinite if a metric is missing."""
     return sum(bound.violation(trial.metrics) for bound in spec.constraints)
 
 
-def tier_of(spec: StudySpec, trial: Trial) -> tuple[float, float, bool]:
+def tier_of(spec: StudySpec, trial: Scored) -> tuple[float, float, bool]:
     """What counts before any loss, smaller is better: feasibility, then the budget, then whether it ran to its end.
 
     Losses at different budgets do not compare: a configuration that trained for long is not worse than one that looked good for a moment.

@@ -14,13 +14,23 @@ const { token } = tools;
 
 const carried = (address) => JSON.parse(document.querySelector(address).dataset.json);
 
+// Charts of one page that read the same ask for it once.
+const asked = new Map();
+function ask(address) {
+  if (!asked.has(address)) {
+    asked.set(address, fetch(address).then((answer) => { if (!answer.ok) throw new Error(`${address}: ${answer.status}`); return answer.json(); }));
+    setTimeout(() => asked.delete(address), 1000);
+  }
+  return asked.get(address);
+}
+
 export async function draw(element, assets) {
   const [file, kind] = element.dataset.chart.split(".");
   const sources = element.dataset.src.split(" ");
   const [echarts, kinds, ...found] = await Promise.all([
     import(`${assets}vendor/echarts/echarts.esm.min.js`),
     import(`${assets}pages/charts/${file}.js`),
-    ...sources.map((address) => (address.startsWith("#") ? null : fetch(address).then((answer) => answer.json()))),
+    ...sources.map((address) => (address.startsWith("#") ? null : ask(address))),
   ]);
   if (!element.isConnected) return;
   element.replaceChildren();
@@ -40,9 +50,25 @@ export async function draw(element, assets) {
   kinds.wire?.(chart, element);
   new ResizeObserver(() => chart.resize()).observe(element);
   paint.carried = found.includes(null);
+  const { follows } = element.dataset;
+  let seen = follows && document.querySelector(follows)?.dataset.json;
+  paint.follow = follows && (async () => {
+    const now = document.querySelector(follows)?.dataset.json;
+    if (now === undefined || now === seen) return;
+    seen = now;
+    const fresh = await Promise.all(sources.map(ask));
+    found.splice(0, found.length, ...fresh);
+    paint();
+  });
   drawn.add(paint);
 }
 
-document.addEventListener("wichtel:replaced", () => { for (const paint of drawn) if (paint.carried) paint(); });
+document.addEventListener("wichtel:replaced", () => {
+  for (const paint of drawn) {
+    if (paint.carried) paint();
+    // The service is away for a moment; what comes next brings it up to date.
+    else if (paint.follow) paint.follow().catch(() => {});
+  }
+});
 document.addEventListener("wichtel:theme", () => { for (const paint of drawn) paint(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const paint of drawn) paint(); });

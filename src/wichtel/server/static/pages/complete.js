@@ -35,6 +35,9 @@ function show() {
 }
 
 function choose(next) {
+  // Whoever chooses from what is shown is shown nothing else meanwhile.
+  clearTimeout(timer);
+  asked += 1;
   at = (next + found.length) % found.length;
   [...list.children].forEach((item, i) => { item.ariaSelected = String(i === at); });
   list.children[at].scrollIntoView({ block: "nearest" });
