@@ -72,14 +72,14 @@ def plan(folder: Path, name: str, **changes: str) -> Path:
     return made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service(serving: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
     """One for all tests of the pages: what it takes to fill it is spent once."""
     with serving() as started:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def world(service: Any) -> Iterator[World]:
     """Experiments that a worker carried out."""
     client = wt.Client(url=service.url, token=service.token)
@@ -165,7 +165,7 @@ def chromium() -> str:
     pytest.fail("There is no Chromium: run `make browser`, or install it.")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium."""
     from playwright.sync_api import sync_playwright

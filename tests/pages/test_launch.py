@@ -27,6 +27,7 @@ def test_one_is_launched_with_a_value_of_ones_own(world: Any, tab: Callable[...,
     page = made.page
     # All by keyboard: the model by a part of its name, then the protocol and the intent.
     page.goto("/launch")
+    page.wait_for_load_state("networkidle")
     page.focus("#add-model")
     page.keyboard.type("weigh")
     page.get_by_role("option", name="shop/weighed").wait_for()
@@ -124,7 +125,7 @@ NASTY = (
     {"model": "*a" * 90 + "*", "protocol": "TrainModel"},
     {"t.SetHyperparameters.weight": EVIL, "c.seed": EVIL, "c.priority": "1" * 5_000, "g.auc": EVIL},
     {"t.SetHyperparameters.weight": DEEP, "c.seed": "9" * 40, "c.replicates": "1e400", "g.auc": "nan", "c.baseline_max_age_days": "1e308"},
-    {"protocol": "TuneHyperparameters", "p.TuneHyperparameters.tunables": DEEP, "p.TuneHyperparameters.space": DEEP},
+    {"protocol": "TuneHyperparameters", "s.TuneHyperparameters.weight": "fixed", "s.TuneHyperparameters.weight.value": DEEP},
     {
         "protocol": "TuneHyperparameters",
         "s.TuneHyperparameters.weight": "choice",
