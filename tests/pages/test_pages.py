@@ -53,6 +53,11 @@ PAGES = {
 }
 
 
+#: No answer is awaited, and nothing moves that ever stops.
+STILL = """() => !document.querySelector("[aria-busy], .htmx-request")
+  && document.getAnimations().every((a) => a.playState !== "running" || a.effect.getTiming().iterations === Infinity)"""
+
+
 def address(name: str, world: Any) -> str:
     return PAGES[name].format_map(vars(world))
 
@@ -67,6 +72,8 @@ def test_axe_finds_nothing(world: Any, tab: Callable[..., Any], axe: str, scheme
         if folder := os.environ.get("WICHTEL_SCREENSHOTS"):
             page.wait_for_timeout(300)
             page.screenshot(path=f"{folder}/{name}-{scheme}-{width}.png", full_page=True)
+        # What fades while an answer is awaited is judged when it is there.
+        page.wait_for_function(STILL)
         page.evaluate(axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
         told = [(v["id"], [(node["html"][:200], node["failureSummary"]) for node in v["nodes"]]) for v in found]

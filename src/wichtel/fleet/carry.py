@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import shutil
+import time
 import traceback
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: So much of a traceback is kept, from its end.
 _TRACEBACK_BYTES = 8 * 1024
+#: A report waits for its answer no longer than this share of the time since the one before, and no longer than so many seconds; not at all
+#: if that is too short for an answer to come.
+_PATIENCE, _LONGEST_SECONDS, _SHORTEST_SECONDS = 0.01, 0.25, 0.0005
 
 Function = Callable[[dict[str, Any], Any], Any]
 
@@ -53,6 +57,9 @@ class Context:
         self._pending: list[Reported] = []
         self._last: int | None = None
         self._stop: Stopped | None = None
+        self._answered = Event()
+        #: When the function went on after its last report.
+        self._went_on = time.monotonic()
 
     @property
     def run_id(self) -> str:
@@ -112,9 +119,15 @@ class Context:
             except (TypeError, ValueError):
                 raise InvalidInput(f"metric {name!r} is {value!r}, which is not a number.", where=f"report of step {number}") from None
         self._last = number
+        patience = min(_LONGEST_SECONDS, _PATIENCE * (time.monotonic() - self._went_on))
+        self._answered.clear()
         with self._lock:
             self._pending.append(Reported(number, values))
         self._notify()
+        # So that a trial which is to be stopped does not compute to its next report, which may be an epoch away.
+        if patience > _SHORTEST_SECONDS:
+            self._answered.wait(patience)
+        self._went_on = time.monotonic()
         self.check()
 
     def check(self) -> None:
@@ -131,14 +144,17 @@ class Context:
         """What the next `check` raises."""
         return self._stop
 
-    def stop(self, reason: str) -> None:
-        """The owner wants no more of it."""
-        if self._stop is None:
-            self._stop = Stopped(reason)
+    def answer(self, step: int, stop: str) -> None:
+        """What the owner says to the measurements up to a step: why the run is to end, or nothing."""
+        if stop and self._stop is None:
+            self._stop = Stopped(stop)
+        if stop or step == self._last:
+            self._answered.set()
 
     def cancel(self, reason: str) -> None:
         """Somebody canceled it, which weighs more than a stop."""
         self._stop = Canceled(reason)
+        self._answered.set()
 
     def collect(self) -> list[Reported]:
         """The measurements since the last call."""

@@ -84,9 +84,9 @@ class InlineLink:
                 self._loop.call_later(message.heartbeat_seconds, self._beat, message.heartbeat_seconds)
             case Assign():
                 self._inbox.put((self, message))
-            case Reply(run, attempt, stop):
+            case Reply(run, attempt, step, stop):
                 if context is not None and (context.run_id, context.attempt) == (run, attempt):
-                    context.stop(stop)
+                    context.answer(step, stop)
             case Cancel(run, attempt, reason):
                 if context is not None and (context.run_id, context.attempt) == (run, attempt):
                     context.cancel(reason)

@@ -16,7 +16,7 @@ from wichtel.domain import InvalidInput
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 #: Part of `Hello`; a controller refuses a worker that speaks another.
-VERSION = 2
+VERSION = 3
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -101,11 +101,13 @@ class Assign(Message, frozen=True, tag=True):
 
 
 class Reply(Message, frozen=True, tag=True):
-    """Controller: the answer to measurements that end the run, at its next report. To all others there is none."""
+    """Controller: the answer to the measurements up to a step."""
 
     run: str
     attempt: int
-    stop: str
+    step: int
+    #: Why the run is to end; empty for one that goes on.
+    stop: str = ""
 
 
 class Cancel(Message, frozen=True, tag=True):

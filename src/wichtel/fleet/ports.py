@@ -81,11 +81,14 @@ class RunContext(Protocol):
         """The artifact store."""
 
     def report(self, step: int, **metrics: float) -> None:
-        """Say how it goes. Returns at once; infinities and NaN are recorded as they are.
+        """Say how it goes; infinities and NaN are recorded as they are.
+
+        Waits for the answer, but never longer than a hundredth of the time since the report before: a run that reports rarely is stopped
+        at the report that decides it, one that reports often at one of the next.
 
         Raises:
             InvalidInput: `step` is not larger than the last one, or a metric is not a number.
-            Stopped: the run's owner wants no more of it (said in answer to an earlier report).
+            Stopped: the run's owner wants no more of it, in answer to this report or to an earlier one.
             Canceled: somebody canceled the run.
         """
 

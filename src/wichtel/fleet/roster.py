@@ -175,7 +175,9 @@ class Roster:
             return
         if reason is not None and job.stop is None:
             job.stop = reason
-            self._effects.append(Send(job.run.worker, Reply(measurement.run, measurement.attempt, reason)))
+        elif measurement.step != job.step:
+            return  # more is on its way to the owner
+        self._effects.append(Send(job.run.worker, Reply(measurement.run, measurement.attempt, measurement.step, job.stop or "")))
 
     def durable(self, run: Run) -> None:
         """The run's end is on disk."""

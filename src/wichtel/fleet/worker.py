@@ -1,7 +1,7 @@
 """A worker process: warm, long-lived, one run at a time. It is forked by a nursery, and goes on with `begin`.
 
 The main thread carries out runs. Three more speak for it: one reads, one sends heartbeats, one watches memory and output. So the
-controller hears of the worker while user code computes, and user code never waits for the controller.
+controller hears of the worker while user code computes, and user code waits for the controller's answer to a report only briefly.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ class Worker:
                 self._welcomed.put(message)
             case Assign():
                 self._inbox.put(message)
-            case Reply(run, attempt, stop):
+            case Reply(run, attempt, step, stop):
                 if context is not None and (context.run_id, context.attempt) == (run, attempt):
-                    context.stop(stop)
+                    context.answer(step, stop)
             case Cancel(run, attempt, reason):
                 if context is not None and (context.run_id, context.attempt) == (run, attempt):
                     context.cancel(reason)

@@ -17,7 +17,7 @@ class Median(Percentile):
         section 5, of which the 4 trials are. Theirs compares the best of a trial with the averages of the others, which one that only
         guesses passes: the best of many guesses is better than guesses are on average. Here like is compared with like; and others count
         as soon as they have come as far, so that of trials that begin together the worse need not run to their end (docs/adr/0014). Those
-        that were stopped before do not count: they would lower the bar for whoever comes after.
+        that were stopped count up to the step they came to.
 
     >>> from wichtel.domain import Objective
     >>> from wichtel.tuning.curves import Curves
