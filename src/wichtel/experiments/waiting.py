@@ -145,7 +145,7 @@ def _enqueued(place: Place, position: int, ledger: Ledger) -> Waiting:
     before = f"; {position - 1:,} before it" if position > 1 else "; it is the next" if used >= most else ""
     reasons = []
     if group.paused is not None:
-        because = f": {group.paused.reason}" if group.paused.reason else ""
+        because = f": {group.paused.reason.rstrip('.')}" if group.paused.reason else ""
         text = f"its group {group.name} was paused by {group.paused.by}{because}"
         reasons.append(WaitReason(kind=WaitKind.PAUSED, text=text, paused=group.paused))
     reached = ledger.reached(place.quota_group, place.owner, place.protocol)
