@@ -109,7 +109,9 @@ def test_an_interval_at_less_confidence_than_asked_proves_nothing() -> None:
 def test_reasons_carry_the_numbers() -> None:
     constraint = Constraint(metric="step_seconds", expectation=Expectation.SMALLER, threshold=0.1, relative=True)
     reason = judge(constraint, estimate(low=-0.3, high=-0.2, relative=True)).reason
-    assert reason == "step_seconds at least 10% smaller: gain between +20% and +30% at 95% confidence, needed +10%."
+    assert reason == "step_seconds at least 10% smaller: a change of -30% to -20% at 95% confidence."
+    grown = judge(constraint, estimate(low=0.2, high=0.2, relative=True)).reason
+    assert grown == "step_seconds at least 10% smaller: a change of +20% at 95% confidence rules it out."
     same = judge(Constraint(metric="n", expectation=Expectation.SMALLER), estimate(low=0.0, high=0.0)).reason
     assert "-0" not in same
 

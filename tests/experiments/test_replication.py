@@ -117,7 +117,7 @@ def test_a_patch_is_a_commit_with_the_verdict(client: Client, deeper: Experiment
     repository.git("am", "-q", data=client.experiments.patch(deeper.id, prefix="models/forest").encode())
     said = repository.git("log", "-1", "--format=%an%n%B").decode()
     assert said.startswith("Wichtel\nrep/shares: ")
-    assert "SATISFIED for intent lenient:\n* HOLDS: auc at most 0.9 smaller: gain between" in said
+    assert "SATISFIED for intent lenient:\n* HOLDS: auc at most 0.9 smaller: a change of" in said
     assert f"Wichtel-Experiment: {deeper.id}" in said
 
 

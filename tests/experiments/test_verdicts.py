@@ -72,7 +72,7 @@ def test_every_protocol_comes_to_a_true_verdict_with_its_numbers_and_its_diff(ap
     assert train.result is not None
     assert train.result.diff == ""
     assert better.status is ExperimentStatus.UNSATISFIED
-    assert "auc at least 0.5% larger: gain between +0% and +0%" in better.cause
+    assert "auc at least 0.5% larger: a change of +0%" in better.cause
     assert '+tunable.Set({\n+    "weight": 3,\n+})' in app.experiments.diff(better.id)
     assert reduce.status in (ExperimentStatus.SATISFIED, ExperimentStatus.UNSATISFIED)
     assert "+sample = 0.9" in app.experiments.diff(reduce.id)

@@ -84,26 +84,28 @@ class Finding:
 def judge(constraint: Constraint, estimate: Estimate) -> Finding:
     """Decide whether `constraint` holds, by the end of the interval that is against it."""
     low, high = (estimate.relative_low, estimate.relative_high) if constraint.relative else (estimate.low, estimate.high)
+
+    def size(change: float) -> str:
+        change += 0.0  # no negative zero
+        return f"{change * 100:+.3g}%" if constraint.relative else f"{change:+.4g}"
+
+    change = size(low) if size(low) == size(high) else f"{size(low)} to {size(high)}"
+    change = f"a change of {change} at {estimate.confidence * 100:.3g}% confidence"
     if constraint.expectation is Expectation.SMALLER:
         low, high = -high, -low
-
-    def size(gain: float) -> str:
-        gain += 0.0  # no negative zero
-        return f"{gain * 100:+.3g}%" if constraint.relative else f"{gain:+.4g}"
-
-    span = f"gain between {size(low)} and {size(high)} at {estimate.confidence * 100:.3g}% confidence"
     if math.isnan(low) or math.isnan(high):
         outcome, reason = Outcome.UNPROVEN, "the metric is not a number"
     elif math.isinf(low) and math.isinf(high) and low < high:
-        outcome, reason = Outcome.UNPROVEN, f"{size(estimate.relative if constraint.relative else estimate.delta)} was {estimate.method}"
+        measured = size(estimate.relative if constraint.relative else estimate.delta)
+        outcome, reason = Outcome.UNPROVEN, f"a change of {measured} was {estimate.method}"
     elif estimate.confidence < constraint.confidence:
-        outcome, reason = Outcome.UNPROVEN, f"{span}, but {constraint.confidence * 100:.3g}% is asked for"
+        outcome, reason = Outcome.UNPROVEN, f"{change}, but {constraint.confidence * 100:.3g}% is asked for"
     elif low >= constraint.threshold:
-        outcome, reason = Outcome.HOLDS, f"{span}, needed {size(constraint.threshold)}"
+        outcome, reason = Outcome.HOLDS, change
     elif high < constraint.threshold:
-        outcome, reason = Outcome.BROKEN, f"{span}, needed {size(constraint.threshold)}"
+        outcome, reason = Outcome.BROKEN, f"{change} rules it out"
     else:
-        outcome, reason = Outcome.UNPROVEN, f"{span}: not shown to reach {size(constraint.threshold)}"
+        outcome, reason = Outcome.UNPROVEN, f"{change} does not show it"
     return Finding(constraint=constraint, estimate=estimate, outcome=outcome, reason=f"{constraint.text}: {reason}.")
 
 
