@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,28 @@ def test_models(wichtel: Any, model: str, service: Any) -> None:
     assert model in wichtel("models", "list", "--contains", "cli/").out
     assert "already" in wichtel("models", "add", model, service.folder / "plan", "--new", expect=2).err
     assert "plan.py and job.toml" in wichtel("models", "add", "cli/two", "nowhere", expect=2).err
+
+
+def test_what_a_plan_still_needs(wichtel: Any, model: str, service: Any, tmp_path: Path) -> None:
+    assert "SetHyperparameters: ready" in wichtel("models", "status", model).out
+    [one] = wichtel("models", "status", model, "--protocol", "TrainModel", "--json").data
+    assert (one["protocol"], one["lacks"]) == ("TrainModel", [])
+    assert "wichtel protocols list" in wichtel("models", "status", model, "--protocol", "None", expect=4).err
+
+    # A plan without tunables: nothing that sets any can be done with it, and the lines say what would help.
+    folder = tmp_path / "fixed"
+    shutil.copytree(service.folder / "plan", folder)
+    plan = (folder / "plan.py").read_text(encoding="utf-8")
+    fixed = re.sub(r"tunable\.\w+\([^)]*\)", "1", plan)
+    assert fixed != plan
+    (folder / "plan.py").write_text(fixed, encoding="utf-8")
+    said = wichtel("models", "check", folder).out
+    assert "TrainModel: ready" in said
+    assert "SetHyperparameters: needs more" in said
+    assert "tunable" in said
+    (folder / "plan.py").write_text("def", encoding="utf-8")
+    assert "plan.py" in wichtel("models", "check", folder, expect=2).err
+    wichtel("models", "show", "fixed", expect=4)
 
 
 def test_the_source_of_a_version_is_written_to_a_folder(wichtel: Any, model: str, service: Any, tmp_path: Path) -> None:

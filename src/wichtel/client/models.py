@@ -63,7 +63,7 @@ class Models:
         """
         from wichtel.experiments import Onboarding
 
-        return self._connection.pages(Onboarding, "/v1/onboarding", None, model=name)
+        return self._connection.all(Onboarding, "/v1/onboarding", model=name)
 
     def get(self, name: str) -> Model:
         """One model.
