@@ -18,6 +18,7 @@ registrations = sa.Table(
     required("created", Time),
     sa.Column("canceled", Time),
     required("document", Json(Registration)),
+    sa.Index(None, "created", "id"),
 )
 
 experiments = sa.Table(

@@ -63,6 +63,7 @@ studies = sa.Table(
     sa.Column("ended", Time),
     required("spec", Json(StudySpec)),
     sa.Index(None, "state", "created"),
+    sa.Index(None, "created", "id"),
 )
 
 trials = sa.Table(
