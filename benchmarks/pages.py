@@ -1,7 +1,7 @@
 """How soon each web page is there with two years of use in the database, how much it loads, and what pages cost that nobody touches.
 
 Run as ``python benchmarks/pages.py [--experiments N] [--trials N] [--repeats N] [--seconds N] [--only WORD] [--pictures FOLDER]
-[--quick]``.
+[--keep FOLDER] [--quick]``.
 
 1. A PostgreSQL that waits for its disk is filled with 100,000 experiments, 1,000,000 trials and the rest (`population.py`), with one study
    of a twentieth of all trials, and one experiment whose workflow has 200 steps and was carried out. One process serves it.
@@ -152,7 +152,7 @@ class Load:
 def plugin(folder: Path) -> None:
     """Install the protocol of 200 steps, for this process and those it starts."""
     told = folder / "wide_bench-1.dist-info"
-    told.mkdir(parents=True)
+    told.mkdir(parents=True, exist_ok=True)
     (folder / "wide_bench.py").write_text(WIDE)
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: wide-bench\nVersion: 1\n")
     (told / "entry_points.txt").write_text("[wichtel.protocols]\nWide = wide_bench:Wide\n")
@@ -188,6 +188,24 @@ def carry_out_wide(url: str, home: Path) -> str:
         e, steps = app.experiments.get(identity), app.experiments.steps(identity)
         assert len(steps) == 200, e.cause
     return identity
+
+
+def filled(url: str, folder: Path, experiments: int, trials: int) -> dict[str, str]:
+    """Fill an empty database; what the addresses are about."""
+    began = time.monotonic()
+    database = Database.open(url, upgrade=True)
+    wide = carry_out_wide(url, folder)
+    populate(database, models=max(100, experiments // 50), experiments=experiments, studies=max(2, trials // 500), trials=trials)
+    with database.read() as tx:
+        model = next(m for m in tx.models.list(limit=10) if m.team != "bench")
+        e = next(e for e in tx.experiments.search("status:SATISFIED", limit=10).items)
+    # Populated without their sources, of which the page of a model shows the head's.
+    tree = SourceTree({"plan.py": b"# A plan.\n", "job.toml": b"# A job.\n"}).save(Artifacts(str(folder / "artifacts")))
+    with database.transaction() as tx:
+        tx.connection.execute(sa.update(tables.versions).where(tables.versions.c.model == model.name).values(tree=tree))
+    database.close()
+    print(f"{experiments:,} experiments and {trials:,} trials, written in {time.monotonic() - began:.0f} s")
+    return {"wide": wide, "experiment": e.id, "registration": e.registration, "model": model.name, "team": model.team}
 
 
 class Watched:
@@ -388,6 +406,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="how long the open pages are left alone")
     parser.add_argument("--only", help="only pages with this in their name")
     parser.add_argument("--pictures", type=Path, help="a folder for what was seen")
+    parser.add_argument("--keep", type=Path, help="a folder with a short path for what was filled; a later run finds it there")
     parser.add_argument("--quick", action="store_true", help="2,000 experiments, 20,000 trials, each page twice, 10 s")
     options = parser.parse_args()
     if options.quick:
@@ -396,28 +415,19 @@ def main() -> None:
         options.pictures.mkdir(parents=True, exist_ok=True)
     print(machine())
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(exist_ok=True)
         plugin(folder / "plugins")
-        server = PostgresServer(durable=True)
+        server = PostgresServer(durable=True, folder=options.keep and folder / "pg")
         stack.callback(server.stop)
-        url = server.url(server.create())
-        began = time.monotonic()
-        database = Database.open(url, upgrade=True)
-        wide = carry_out_wide(url, folder)
-        studies, models = max(2, options.trials // 500), max(100, options.experiments // 50)
-        populate(database, models=models, experiments=options.experiments, studies=studies, trials=options.trials)
-        with database.read() as tx:
-            model = next(m for m in tx.models.list(limit=10) if m.team != "bench")
-            e = next(e for e in tx.experiments.search("status:SATISFIED", limit=10).items)
-        # Populated without their sources, of which the page of a model shows the head's.
-        tree = SourceTree({"plan.py": b"# A plan.\n", "job.toml": b"# A job.\n"}).save(Artifacts(str(folder / "artifacts")))
-        with database.transaction() as tx:
-            tx.connection.execute(sa.update(tables.versions).where(tables.versions.c.model == model.name).values(tree=tree))
-        database.close()
-        there = {"wide": wide, "experiment": e.id, "registration": e.registration, "model": model.name, "team": model.team}
+        told = folder / "there.json"
+        if not told.exists():
+            url = server.url(server.create())
+            there = {"url": url, **filled(url, folder, options.experiments, options.trials)}
+            told.write_text(json.dumps(there))
+        there = json.loads(told.read_text())
         pages = {name: address.format(**there) for name, address in PAGES.items() if not options.only or options.only in name}
-        print(f"{options.experiments:,} experiments and {options.trials:,} trials, written in {time.monotonic() - began:.0f} s")
-        address, token, pid = stack.enter_context(served(url, folder))
+        address, token, pid = stack.enter_context(served(there["url"], folder))
         found = looked_at(address, token, pages, options.repeats, options.pictures)
         show(found)
         idle = [PAGES[name].format(**there) for name in OPEN if not options.only and found[name][1]]

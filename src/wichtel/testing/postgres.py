@@ -28,20 +28,27 @@ class PostgresServer:
 
     Args:
         durable: Whether a commit waits for the disk. What a killed *process* wrote is in the kernel's hands, so tests of crashes need not.
+        folder: Where it is kept, with what was there before; else in a folder of its own that goes with it. With a short path.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, folder: Path | None = None) -> None:
         # Short, because the path of a socket has at most 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="pg"))
+        self._kept = folder is not None
+        self.folder.mkdir(exist_ok=True)
         self._numbers = itertools.count(1)
         self._as: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         self._durable = durable
         self._bin = self._install() / "bin"
         if self._as:
             os.chown(self.folder, _NOBODY, _NOBODY)
+        if not Path(self._data).exists():
+            self._initialise()
+        self.start()
+
+    def _initialise(self) -> None:
         initdb = ["initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--wal-segsize=1"]
         subprocess.run([self._bin / initdb[0], *initdb[1:]], check=True, capture_output=True, **self._where)
-        self.start()
 
     @property
     def _data(self) -> str:
@@ -78,7 +85,7 @@ class PostgresServer:
             subprocess.run([install / "bin/initdb", "--version"], check=True, capture_output=True, **self._as)
         except (OSError, subprocess.CalledProcessError):
             self.folder.chmod(0o755)
-            shutil.copytree(install, self.folder / "install")
+            shutil.copytree(install, self.folder / "install", dirs_exist_ok=True)
             return self.folder / "install"
         return install
 
@@ -113,7 +120,11 @@ class PostgresServer:
             connection.execute(command)
 
     def stop(self) -> None:
-        """Stop it and delete its folder."""
+        """Stop it and delete its folder, unless that is to be kept."""
+        if self._kept:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(60)
+            return
         self.halt()
         shutil.rmtree(self.folder)
 
