@@ -25,7 +25,7 @@ from wichtel.app import App
 from wichtel.domain import InvalidInput, NotFound, WichtelError
 from wichtel.server.conditions import Conditions, tag_of
 from wichtel.server.exchange import Exchange, current
-from wichtel.server.wire import location
+from wichtel.server.wire import location, packed
 from wichtel.store import StoredAnswer, Transaction, codec
 
 F = TypeVar("F", bound=Callable[..., Response])
@@ -117,7 +117,7 @@ def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
             return handler(**arguments)
         conditions = Conditions.of(exchange.headers)
         if not exchange.changes:
-            return _unless_known(handler(**arguments), conditions)
+            return packed(_unless_known(handler(**arguments), conditions), exchange.headers)
         if conditions and thing is None:
             raise InvalidInput("this call knows no conditions.", where="header If-Match or If-None-Match", hint="Leave the header out.")
         key = _key(exchange, arguments)

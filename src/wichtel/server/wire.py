@@ -5,7 +5,8 @@ FastAPI's own serialisation is left out: the codec knows our values, is several 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+import gzip
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 #: Largest body of an ordinary request, and of an archive.
 BODY_BYTES = 2 * 2**20
 ARCHIVE_BYTES = 24 * 2**20
+#: Less JSON is not worth compressing.
+_LONG_BYTES = 32 * 2**10
 
 
 def page(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
@@ -47,6 +50,18 @@ def everything(found: Sequence[T]) -> Page[T]:
 def reply(value: Any, status: int = 200) -> Response:
     """`value` as JSON, with the fields that the caller wants; 201 says also where it can be read from now on."""
     return Response(encode(value), status, location(value) if status == 201 else None, media_type="application/json")
+
+
+def packed(answer: Response, headers: Mapping[str, str]) -> Response:
+    """`answer`, compressed if it is long JSON and whoever sent `headers` takes it so."""
+    # None if it is streamed.
+    body = bytes(getattr(answer, "body", b""))
+    if len(body) < _LONG_BYTES or answer.media_type != "application/json" or "gzip" not in headers.get("accept-encoding", ""):
+        return answer
+    # Quickly: it is done for one caller.
+    answer.body = gzip.compress(body, 1, mtime=0)
+    answer.headers.update({"content-length": str(len(answer.body)), "content-encoding": "gzip", "vary": "Accept-Encoding"})
+    return answer
 
 
 def nothing() -> Response:
