@@ -8,12 +8,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import Response
 
 from wichtel.domain import Constraint, Estimate, InvalidInput
 from wichtel.domain.intent import IMPROVE_QUALITY, judge
 from wichtel.server.pages import graph, highlight
 from wichtel.server.pages.columns import as_csv, read_columns
 from wichtel.server.pages.verdicts import WIDTH, draw
+from wichtel.server.wire import packed
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,18 @@ def test_files_are_compressed_and_kept_for_as_long_as_they_stay_what_they_are(se
     for wrong in ("/static/nothing.js", "/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static/pages", "/static/"):
         assert browser.get(wrong).status_code == 404, wrong
     assert browser.post(place).status_code == 405
+
+
+def test_long_json_is_compressed_for_those_who_take_it_so() -> None:
+    def answered(length: int, media_type: str = "application/json", accepts: str = "gzip, br") -> Response:
+        return packed(Response(b"1" * length, media_type=media_type), {"accept-encoding": accepts})
+
+    long = answered(100_000)
+    assert gzip.decompress(long.body) == b"1" * 100_000
+    assert (long.headers["content-encoding"], long.headers["content-length"]) == ("gzip", str(len(long.body)))
+    for other in (answered(1000), answered(100_000, "text/csv"), answered(100_000, accepts="identity")):
+        assert "content-encoding" not in other.headers
+        assert int(other.headers["content-length"]) == len(other.body)
 
 
 def test_whoever_is_not_in_is_led_to_the_login_and_back_but_nowhere_else(service: Any) -> None:
