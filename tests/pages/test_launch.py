@@ -226,6 +226,11 @@ def test_of_many_the_one_that_does_not_fit_is_left_out(world: Any, tab: Callable
     page.goto("/launch?protocol=TuneHyperparameters&protocol=TrainModel&intent=better")
     page.fill("#add-model", "launch/*")
     page.get_by_role("option", name="launch/*").wait_for()
+    # What is offered stays while the rest is filled in again.
+    with page.expect_response(lambda answer: "/launch?" in answer.url):
+        page.evaluate("document.getElementById('intent').dispatchEvent(new Event('input', { bubbles: true }))")
+    page.wait_for_function("!document.querySelector('[aria-busy]')")
+    assert page.get_by_role("option", name="launch/*").is_visible()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Launch 3 experiments").wait_for()
     left_out = page.locator("section", has=page.locator("#h-refused")).inner_text()

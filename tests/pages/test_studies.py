@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from tests.pages.conftest import searched
+
 
 def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) -> None:
     made = tab()
@@ -60,6 +62,50 @@ def test_a_brushed_axis_filters_the_table(world: Any, tab: Callable[..., Any]) -
     page.mouse.up()
     page.wait_for_url("**ranges=rate*")
     page.get_by_role("link", name="All values").wait_for()
+
+
+def test_what_the_address_asks_for_is_seen_on_the_axes_and_kept_by_the_next_brush(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    page.goto(f"/studies/{world.study}?ranges=layers:2:6")
+    page.evaluate("window.kept = true")
+    chart = page.locator("#study-parallel")
+    chart.scroll_into_view_if_needed()
+    chart.locator("canvas").first.wait_for()
+    page.wait_for_timeout(300)
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2, steps=8)
+    page.mouse.up()
+    page.wait_for_url("**ranges=layers*rate*")
+    page.get_by_role("link", name="All values").wait_for()
+    layers = page.locator("#trials tbody tr td:nth-child(5)").all_inner_texts()
+    assert layers
+    assert all(2 <= int(text) <= 6 for text in layers)
+    assert page.evaluate("window.kept")
+    assert not made.said
+
+
+def test_of_two_objectives_the_front_is_drawn(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    study = searched(world.app, 40, "traded", also="seconds")
+    page.goto(f"/studies/{study}")
+    page.locator("#study-pareto canvas").first.wait_for()
+    columns = world.client.studies.columns(study)
+    assert page.locator("#study-pareto").get_attribute("aria-label") == f"{len(columns.front)} trials on the front"
+    assert 1 < len(columns.front) < 40
+    assert page.locator("#trials thead").inner_text().lower().split()[2:4] == ["loss", "seconds"]
+    assert not made.said
+
+
+def test_a_trial_leads_to_what_it_printed_and_stands_first_on_a_small_screen(world: Any, tab: Callable[..., Any]) -> None:
+    page = tab(width=390).page
+    page.goto(f"/studies/{world.study}?trial=3")
+    assert page.get_by_role("link", name="What it printed").get_attribute("href") == "/v1/logs?run=searched%2F3"
+    tops = [page.locator(place).bounding_box()["y"] for place in (".state-card", "text=Best trial", "#h-history")]
+    assert tops == sorted(tops)
 
 
 def test_trials_are_taken_along(world: Any, tab: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from wichtel.server.pages.columns import cell
 from wichtel.server.pages.reader import PageReader, Reader, page_router
 from wichtel.store import TrialPoint, codec
 from wichtel.tuning.results.reading import explain
+from wichtel.tuning.study.log import run_id
 
 router = page_router("/studies")
 
@@ -138,6 +139,7 @@ def study(
         address=address,
         here=address(page=page if page > 1 else ""),
         shown=reader.app.studies.trial(s.spec.id, trial) if trial is not None else None,
+        runs=[run_id(s.spec, trial, n) for n in range(s.spec.evaluations)] if trial is not None else [],
         launch=_launch(experiment, view),
         cancel_not=reader.why_not("cancel_study", team=s.spec.quota_group) if unfinished else "it has ended.",
         latest=latest,

@@ -1,7 +1,7 @@
 // Charts, each fed by the public API. data-chart="experiment.curves" is the function `curves` of charts/experiment.js: of what was fetched, its
 // names, and what `tools` has, it gives ECharts its options. A page asks for one such file, whatever it draws. A source such as #points is an
 // element of the page whose data-json has it; it is read anew when a part of the page was replaced. `wire` of the file, if there is one, is
-// handed each chart that was made.
+// handed each chart that was made, and `painted` each that was painted, with its options.
 const drawn = new Set();
 
 const tools = {
@@ -45,6 +45,7 @@ export async function draw(element, assets) {
     options.legend = { textStyle: text, inactiveColor: token("line-strong"), top: 0, ...options.legend };
     // As text on the canvas: markup would bring styles along, which the page forbids.
     chart.setOption({ animation: false, grid: { left: 8, right: 16, top: 40, bottom: 8, containLabel: true }, tooltip: { trigger: "axis", renderMode: "richText" }, ...options }, true);
+    kinds.painted?.(chart, element, options);
   };
   paint();
   kinds.wire?.(chart, element);

@@ -4,10 +4,10 @@ const short = (v) => (v === null || v === undefined ? "–" : typeof v !== "numb
 const numeric = (values) => values.every((v) => v === null || typeof v === "number");
 
 function look(tools, state) {
-  return { SUCCEEDED: [tools.token("accent"), "circle"], STOPPED: [tools.token("warn"), "triangle"], FAILED: [tools.token("bad"), "diamond"] }[state] ?? [tools.token("muted"), "emptyCircle"];
+  return { SUCCEEDED: [tools.token("accent"), "circle"], STOPPED: [tools.token("warn"), "triangle"], FAILED: [tools.token("bad"), "diamond"], INFEASIBLE: [tools.token("bad"), "emptyRect"] }[state] ?? [tools.token("muted"), "emptyCircle"];
 }
 
-const said = (state) => state.toLowerCase().replaceAll("_", " ");
+const said = (state) => (state === "INFEASIBLE" ? "breaks a constraint" : state.toLowerCase().replaceAll("_", " "));
 
 function words(data, i) {
   const lines = [`trial ${data.number[i]}, ${said(data.state[i])}${data.feasible[i] ? "" : ", breaks a constraint"}`];
@@ -36,9 +36,9 @@ function points(data, tools, place) {
   data.number.forEach((number, i) => {
     const value = place(i);
     if (value === null || value.some((v) => v === null || v === undefined)) return;
-    const state = data.state[i];
+    const state = data.feasible[i] ? data.state[i] : "INFEASIBLE";
     if (!byState.has(state)) byState.set(state, []);
-    byState.get(state).push({ value, at: i, id: number, itemStyle: data.feasible[i] ? undefined : { opacity: 0.25 } });
+    byState.get(state).push({ value, at: i, id: number });
   });
   return [...byState].map(([state, found]) => {
     const [color, symbol] = look(tools, state);
@@ -85,6 +85,7 @@ export function slice([data], [parameter], tools) {
 }
 
 const LINES = 600;
+const UNUSED = "not used";
 
 // A line for each trial through its values; an axis that is brushed filters the table.
 export function parallel([data], [metric, better], tools) {
@@ -97,7 +98,10 @@ export function parallel([data], [metric, better], tools) {
   const axisText = { axisLabel: { color: tools.token("muted"), fontFamily: tools.token("sans"), formatter: short }, nameTextStyle: { color: tools.token("ink"), fontFamily: tools.token("sans") }, axisLine: { lineStyle: { color: tools.token("line-strong") } } };
   const parallelAxis = [...names, metric].map((name, dim) => {
     const column = name === metric && dim === names.length ? drawn.map((i) => values[i]) : drawn.map((i) => data.config[name][i]);
-    if (!numeric(column)) return { dim, id: name, name, type: "category", data: [...new Set(column.map(String))].sort(), ...axisText, axisLabel: { ...axisText.axisLabel, formatter: undefined } };
+    if (!numeric(column)) {
+      const options = [...new Set(column.filter((v) => v !== null).map(String))].sort();
+      return { dim, id: name, name, type: "category", data: column.includes(null) ? [...options, UNUSED] : options, ...axisText, axisLabel: { ...axisText.axisLabel, formatter: undefined } };
+    }
     const known = column.filter((v) => v !== null);
     const wide = known.length && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) >= 50;
     return { dim, id: name, name, type: wide ? "log" : "value", scale: true, min: "dataMin", max: "dataMax", ...axisText };
@@ -110,7 +114,7 @@ export function parallel([data], [metric, better], tools) {
     parallelAxis,
     visualMap: { show: false, type: "continuous", dimension: names.length, min: quantile(0.1), max: Math.max(quantile(0.9), quantile(0.1) + 1e-12), inRange: { color: better === "smaller" ? [tools.token("accent"), tools.token("line-strong")] : [tools.token("line-strong"), tools.token("accent")] } },
     tooltip: { ...tooltip(data), trigger: "item" },
-    series: [{ type: "parallel", name: "trials", progressive: 0, lineStyle: { width: 1, opacity: 0.45 }, inactiveOpacity: 0.03, activeOpacity: 0.7, data: drawn.map((i) => ({ value: [...names.map((name) => (numeric(data.config[name]) ? data.config[name][i] ?? NaN : String(data.config[name][i]))), values[i]], at: i, id: data.number[i] })) }],
+    series: [{ type: "parallel", name: "trials", progressive: 0, lineStyle: { width: 1, opacity: 0.45 }, inactiveOpacity: 0.03, activeOpacity: 0.7, data: drawn.map((i) => ({ value: [...names.map((name) => (numeric(data.config[name]) ? data.config[name][i] ?? NaN : String(data.config[name][i] ?? UNUSED))), values[i]], at: i, id: data.number[i] })) }],
   };
 }
 
@@ -146,19 +150,22 @@ export function curves([page], [metric], tools) {
   };
 }
 
-// Who was at work when: trials in as many lines as were at work at once.
+// What ran when: trials in as many lanes as ran at once; what runs still has no right end.
 export function timeline([data], _, tools) {
-  const ran = data.number.map((_, i) => i).filter((i) => data.started[i] !== null && data.ended[i] !== null).sort((a, b) => data.started[a] - data.started[b]);
+  const begun = data.number.map((_, i) => i).filter((i) => data.started[i] !== null).sort((a, b) => data.started[a] - data.started[b]);
+  const latest = Math.max(0, ...begun.map((i) => data.ended[i] ?? data.started[i]));
+  const now = latest + Math.max(latest * 0.02, 0.1);
   const free = [];
-  const bars = ran.map((i) => {
-    let line = free.findIndex((until) => until <= data.started[i] + 1e-6);
-    if (line < 0) line = free.length;
-    free[line] = data.ended[i];
-    return { value: [data.started[i], data.ended[i], line], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } };
+  const bars = begun.map((i) => {
+    let lane = free.findIndex((until) => until <= data.started[i] + 1e-6);
+    if (lane < 0) lane = free.length;
+    free[lane] = data.ended[i] ?? Infinity;
+    return { value: [data.started[i], data.ended[i] ?? now, lane], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } };
   });
   return {
     grid: room, legend: { show: false }, tooltip: tooltip(data),
-    xAxis: { type: "value", name: "s", min: 0 }, yAxis: { type: "value", show: false, min: 0, max: Math.max(1, free.length) },
+    xAxis: { type: "value", name: "s", min: 0 },
+    yAxis: { type: "value", name: "at once", min: 0, max: Math.max(1, free.length), minInterval: 1, splitLine: { show: false } },
     series: [{
       type: "custom", name: "trials", data: bars, encode: { x: [0, 1], y: 2 }, clip: true,
       renderItem: (_, api) => {
@@ -171,58 +178,87 @@ export function timeline([data], _, tools) {
 }
 
 // What is pointed at in one place is lit in all; a point leads to its trial; a brushed axis filters the table.
-const charts = new Map();
+const places = new Map();
 let lit = null;
+
+// Where each trial is in a chart; of a line there is the whole of it.
+function placesOf(options) {
+  const found = new Map();
+  options.series.forEach((series, seriesIndex) => {
+    const curve = series.type === "line";
+    (curve ? series.data.slice(0, 1) : series.data).forEach((one, dataIndex) => {
+      if (one?.id !== undefined) found.set(one.id, curve ? { seriesIndex } : { seriesIndex, dataIndex });
+    });
+  });
+  return found;
+}
 
 function light(id) {
   if (id === lit) return;
+  const before = lit;
   lit = id;
   for (const row of document.querySelectorAll("tr.lit")) row.classList.remove("lit");
   if (id !== null) document.querySelector(`tr[data-trial="${id}"]`)?.classList.add("lit");
-  for (const [element, chart] of charts) {
-    if (!element.isConnected) { charts.delete(element); continue; }
-    chart.getOption().series.forEach((series, seriesIndex) => {
-      if (series.type === "line") return;
-      chart.dispatchAction({ type: "downplay", seriesIndex });
-      const dataIndex = id === null ? -1 : series.data.findIndex((one) => one?.id === id);
-      if (dataIndex >= 0) chart.dispatchAction({ type: "highlight", seriesIndex, dataIndex });
-    });
+  for (const [element, { chart, trials }] of places) {
+    if (!element.isConnected) { places.delete(element); continue; }
+    if (trials.has(before)) chart.dispatchAction({ type: "downplay", ...trials.get(before) });
+    if (trials.has(id)) chart.dispatchAction({ type: "highlight", ...trials.get(id) });
   }
 }
 
-const brushed = new Map();
+// The ranges that the address asks for: rate:0.1:0.5,layers:2:4. Elsewhere they are read by the service.
+function brushed(address) {
+  const parts = (address.searchParams.get("ranges") ?? "").split(",").map((part) => part.split(":")).filter((part) => part.length === 3);
+  return new Map(parts.map(([name, low, high]) => [name, [Number(low), Number(high)]]));
+}
+
+const written = (ranges) => [...ranges].map(([name, [low, high]]) => `${name}:${Number(low.toPrecision(6))}:${Number(high.toPrecision(6))}`).join(",");
 
 function filtered(chart, { parallelAxisId: name, intervals = [] }) {
   const axes = chart.getOption().parallelAxis;
   const axis = axes.find((one) => one.id === name);
   // Only parameters that are numbers can be asked for by a range.
   if (!axis || axis === axes.at(-1) || axis.type === "category") return;
-  if (intervals.length) brushed.set(name, intervals[0]);
-  else brushed.delete(name);
-  const ranges = [...brushed].map(([parameter, [low, high]]) => `${parameter}:${Number(low.toPrecision(6))}:${Number(high.toPrecision(6))}`);
   const address = new URL(location.href);
+  const ranges = brushed(address);
+  const before = written(ranges);
+  if (intervals.length) ranges.set(name, intervals[0]);
+  else ranges.delete(name);
+  const after = written(ranges);
+  if (after === before) return;
   address.searchParams.delete("page");
-  if (ranges.length) address.searchParams.set("ranges", ranges.join(","));
+  if (after) address.searchParams.set("ranges", after);
   else address.searchParams.delete("ranges");
-  history_.replace(address);
+  table.show(address);
+}
+
+// What the address asks for is seen on the axes.
+function mark(chart, axes) {
+  const ranges = brushed(new URL(location.href));
+  for (const { id } of axes) chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: id, intervals: ranges.has(id) ? [ranges.get(id)] : [] });
 }
 
 // The table alone is fetched; the address keeps what is shown.
-const history_ = {
-  async replace(address) {
-    history_.last = address.href;
+const table = {
+  wanted: "",
+  async show(address) {
+    table.wanted = address.href;
     const part = new URL(address);
     part.searchParams.set("part", "trials");
     const answer = await fetch(part, { headers: { "HX-Request": "true" } });
-    if (!answer.ok || history_.last !== address.href) return;
+    if (!answer.ok || table.wanted !== address.href) return;
     document.querySelector("#trials").innerHTML = await answer.text();
     document.querySelector("#study").dataset.liveSrc = address.pathname + address.search;
     window.history.replaceState(null, "", address);
   },
 };
 
-export function wire(chart, element) {
-  charts.set(element, chart);
+export function painted(chart, element, options) {
+  places.set(element, { chart, trials: placesOf(options) });
+  if (options.parallelAxis) mark(chart, options.parallelAxis);
+}
+
+export function wire(chart) {
   chart.on("mouseover", (hit) => { if (hit.data?.id !== undefined) light(hit.data.id); });
   chart.on("mouseout", () => light(null));
   chart.on("axisareaselected", (what) => { for (const one of what.batch ?? [what]) filtered(chart, one); });
