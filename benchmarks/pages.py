@@ -118,7 +118,11 @@ OPEN = ("home", "search", "experiment", "queue", "study of 500", "registrations"
 WATCH = """
 (() => {
   const state = window.__bench = { since: 0 };
-  const noticed = () => requestAnimationFrame(() => requestAnimationFrame(() => { state.since = performance.now(); }));
+  let coming = 0;
+  const noticed = () => {
+    coming += 1;
+    requestAnimationFrame(() => requestAnimationFrame(() => { state.since = performance.now(); coming -= 1; }));
+  };
   new MutationObserver((changes) => {
     // Times that are kept true change text only.
     if (changes.some((change) => [...change.addedNodes].some((node) => node.nodeType === 1))) noticed();
@@ -128,7 +132,7 @@ WATCH = """
     return box.top < innerHeight && box.bottom > 0 && box.width > 0;
   };
   state.there = () => {
-    if (document.readyState !== "complete" || !state.since) return null;
+    if (document.readyState !== "complete" || !state.since || coming) return null;
     const waiting = [...document.querySelectorAll("[data-chart]")].some((chart) => inView(chart) && !chart.querySelector("canvas, svg"));
     return !waiting && performance.now() - state.since > 400 ? state.since : null;
   };

@@ -49,7 +49,8 @@ export async function draw(element, assets) {
   };
   paint();
   kinds.wire?.(chart, element);
-  new ResizeObserver(() => chart.resize()).observe(element);
+  // It tells of the size that there is, too, and to draw all again takes as long as to draw it.
+  new ResizeObserver(() => { if (chart.getWidth() !== element.clientWidth || chart.getHeight() !== element.clientHeight) chart.resize(); }).observe(element);
   paint.carried = found.includes(null);
   const { follows } = element.dataset;
   let seen = follows && document.querySelector(follows)?.dataset.json;
