@@ -46,11 +46,15 @@ function points(data, tools, place) {
   });
 }
 
+// Where there is nothing to be drawn, why.
+const nothing = (tools, text) => ({ title: { text, left: "center", top: "middle", textStyle: { color: tools.token("muted"), fontFamily: tools.token("sans"), fontSize: 14, fontWeight: "normal" } }, xAxis: { show: false }, yAxis: { show: false }, series: [] });
+
 const room = { left: 8, right: 24, top: 36, bottom: 8, containLabel: true };
 
 // Each trial's value by number, and the best so far.
 export function history([data], [metric], tools) {
   const values = data.values[metric];
+  if (values.every((v) => v === null)) return nothing(tools, "No trial has a result yet.");
   const series = points(data, tools, (i) => [data.number[i], tools.number(values[i])]);
   if (data.staircase.length) {
     const last = data.number.at(-1);
@@ -121,6 +125,7 @@ export function parallel([data], [metric, better], tools) {
 // How much each parameter decides.
 export function importance([shares], _, tools) {
   const rows = Object.entries(shares).sort((a, b) => a[1] - b[1]);
+  if (!rows.length) return nothing(tools, "Too few trials have ended to say.");
   const label = { color: tools.token("ink"), fontFamily: tools.token("sans") };
   return {
     grid: { left: 8, right: 48, top: 8, bottom: 8, containLabel: true }, legend: { show: false },
@@ -132,6 +137,7 @@ export function importance([shares], _, tools) {
 
 // Learning curves; a stopped one ends in a mark, and says why when pointed at.
 export function curves([page], [metric], tools) {
+  if (!page.items.length) return nothing(tools, "No trial has reported steps.");
   const series = page.items.map((one) => {
     const [color, symbol] = look(tools, one.state);
     const stopped = one.state === "STOPPED";
@@ -153,14 +159,17 @@ export function curves([page], [metric], tools) {
 // What ran when: trials in as many lanes as ran at once; what runs still has no right end.
 export function timeline([data], _, tools) {
   const begun = data.number.map((_, i) => i).filter((i) => data.started[i] !== null).sort((a, b) => data.started[a] - data.started[b]);
-  const latest = Math.max(0, ...begun.map((i) => data.ended[i] ?? data.started[i]));
-  const now = latest + Math.max(latest * 0.02, 0.1);
+  // A study that was extended counts its time from later on: its first trials began before that.
+  const zero = begun.length ? Math.min(0, data.started[begun[0]]) : 0;
+  const began = (i) => data.started[i] - zero;
+  const latest = Math.max(0, ...begun.map((i) => (data.ended[i] ?? data.started[i]) - zero));
+  const ended = (i) => (data.ended[i] === null ? latest + Math.max(latest * 0.02, 0.1) : data.ended[i] - zero);
   const free = [];
   const bars = begun.map((i) => {
-    let lane = free.findIndex((until) => until <= data.started[i] + 1e-6);
+    let lane = free.findIndex((until) => until <= began(i) + 1e-6);
     if (lane < 0) lane = free.length;
-    free[lane] = data.ended[i] ?? Infinity;
-    return { value: [data.started[i], data.ended[i] ?? now, lane], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } };
+    free[lane] = data.ended[i] === null ? Infinity : ended(i);
+    return { value: [began(i), ended(i), lane], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } };
   });
   return {
     grid: room, legend: { show: false }, tooltip: tooltip(data),
