@@ -49,7 +49,8 @@ function points(data, tools, place) {
 // Where there is nothing to be drawn, why.
 const nothing = (tools, text) => ({ title: { text, left: "center", top: "middle", textStyle: { color: tools.token("muted"), fontFamily: tools.token("sans"), fontSize: 14, fontWeight: "normal" } }, xAxis: { show: false }, yAxis: { show: false }, series: [] });
 
-const room = { left: 8, right: 24, top: 36, bottom: 8, containLabel: true };
+const room = { left: 8, right: 24, top: 36, bottom: 26, containLabel: true };
+const below = { nameLocation: "middle", nameGap: 28 };
 
 // Each trial's value by number, and the best so far.
 export function history([data], [metric], tools) {
@@ -61,7 +62,7 @@ export function history([data], [metric], tools) {
     const steps = [...data.staircase, [Math.max(last, data.staircase.at(-1)[0]), data.staircase.at(-1)[1]]];
     series.push({ type: "line", name: "best so far", step: "end", data: steps, showSymbol: false, silent: true, z: 4, lineStyle: { color: tools.token("ink"), width: 2 }, itemStyle: { color: tools.token("ink") } });
   }
-  return { grid: room, tooltip: tooltip(data), xAxis: { type: "value", name: "trial", min: 0, max: "dataMax", minInterval: 1 }, yAxis: scale(values.map(tools.number), tools, ""), series };
+  return { grid: room, tooltip: tooltip(data), xAxis: { type: "value", name: "trial", ...below, min: 0, max: "dataMax", minInterval: 1 }, yAxis: scale(values.map(tools.number), tools, ""), series };
 }
 
 // Two objectives against each other; the front is drawn through.
@@ -69,8 +70,8 @@ export function pareto([data], [x, y], tools) {
   const series = points(data, tools, (i) => [tools.number(data.values[x][i]), tools.number(data.values[y][i])]);
   const place = new Map(data.number.map((number, i) => [number, i]));
   const front = data.front.filter((n) => place.has(n)).map((n) => [data.values[x][place.get(n)], data.values[y][place.get(n)]]).sort((a, b) => a[0] - b[0]);
-  series.push({ type: "line", name: "front: no other is better in one and no worse in the other", data: front, silent: true, symbolSize: 9, z: 4, lineStyle: { color: tools.token("ink"), width: 2, type: "dashed" }, itemStyle: { color: tools.token("ink") } });
-  return { grid: { ...room, bottom: 26 }, tooltip: tooltip(data), xAxis: { ...scale(data.values[x].map(tools.number), tools, x), nameLocation: "middle", nameGap: 28 }, yAxis: scale(data.values[y].map(tools.number), tools, y), series };
+  series.push({ type: "line", name: "front", data: front, silent: true, symbolSize: 9, z: 4, lineStyle: { color: tools.token("ink"), width: 2, type: "dashed" }, itemStyle: { color: tools.token("ink") } });
+  return { grid: room, tooltip: tooltip(data), xAxis: { ...scale(data.values[x].map(tools.number), tools, x), ...below }, yAxis: scale(data.values[y].map(tools.number), tools, y), series };
 }
 
 // One parameter against the first objective.
@@ -85,7 +86,7 @@ export function slice([data], [parameter], tools) {
     ? { type: wide ? "log" : "value", scale: true, min: "dataMin", max: "dataMax", splitLine: { show: false }, axisLabel: { ...label, formatter: short, showMinLabel: true } }
     : { type: "category", data: [...new Set(known.map(String))].sort(), axisLabel: { ...label, width: 80, overflow: "truncate" } };
   const series = points(data, tools, (i) => (values[i] === null ? null : [plain ? values[i] : String(values[i]), tools.number(data.values[metric][i])]));
-  return { grid: { ...room, top: 12 }, legend: { show: false }, tooltip: tooltip(data), xAxis, yAxis: { ...scale(data.values[metric].map(tools.number), tools, ""), splitNumber: 3 }, series };
+  return { grid: { ...room, top: 12, bottom: 8 }, legend: { show: false }, tooltip: tooltip(data), xAxis, yAxis: { ...scale(data.values[metric].map(tools.number), tools, ""), splitNumber: 3 }, series };
 }
 
 const LINES = 600;
@@ -152,7 +153,7 @@ export function curves([page], [metric], tools) {
   return {
     grid: room, legend: { show: false },
     tooltip: { trigger: "item", renderMode: "richText", confine: true, formatter: (hit) => `${hit.seriesName}\n${metric}: ${short(hit.value?.[1])} at step ${hit.value?.[0]}${hit.data?.told ? `\n${hit.data.told.slice(0, 160)}` : ""}` },
-    xAxis: { type: "value", name: "step", scale: true }, yAxis: scale(all, tools, ""), series,
+    xAxis: { type: "value", name: "step", ...below, scale: true }, yAxis: scale(all, tools, ""), series,
   };
 }
 
@@ -173,7 +174,7 @@ export function timeline([data], _, tools) {
   });
   return {
     grid: room, legend: { show: false }, tooltip: tooltip(data),
-    xAxis: { type: "value", name: "s", min: 0 },
+    xAxis: { type: "value", name: "seconds", ...below, min: 0 },
     yAxis: { type: "value", name: "at once", min: 0, max: Math.max(1, free.length), minInterval: 1, splitLine: { show: false } },
     series: [{
       type: "custom", name: "trials", data: bars, encode: { x: [0, 1], y: 2 }, clip: true,
