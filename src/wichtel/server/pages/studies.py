@@ -25,6 +25,8 @@ router = page_router("/studies")
 
 _ON_A_PAGE = 25
 _TRIALS_ON_A_PAGE = 50
+#: Trials in the pictures.
+_MOST_DRAWN = 1000
 #: Small pictures of one parameter each.
 _MOST_SLICES = 12
 _SORTS = ("best", "-number", "number")
@@ -121,7 +123,7 @@ def study(
         objectives=[(o.metric, str(o.better)) for o in s.spec.objectives],
         parameters=[name for name in s.spec.space if not isinstance(s.spec.space[name], Fixed)],
         slices=[name for name in s.spec.space if not isinstance(s.spec.space[name], Fixed)][:_MOST_SLICES],
-        columns_address=f"/v1/trials:columns?{urlencode({'study': s.spec.id})}",
+        columns_address=f"/v1/trials:columns?{urlencode({'study': s.spec.id, 'most': _MOST_DRAWN})}",
         importance_address=f"/v1/trials:importance?{urlencode({'study': s.spec.id})}",
         curves_address=f"/v1/trials:curves?{urlencode({'study': s.spec.id, 'metric': s.spec.objectives[0].metric})}",
         experiment=experiment,

@@ -189,14 +189,21 @@ if (document.querySelector("[data-live]")) import("./live.js");
 function charts() {
   const waiting = document.querySelectorAll("[data-chart]:not([data-seen])");
   if (!waiting.length) return;
+  const draw = (element) => import("./charts.js").then((module) => module.draw(element, head.dataset.assets));
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       seen.unobserve(entry.target);
-      import("./charts.js").then((module) => module.draw(entry.target, head.dataset.assets));
+      draw(entry.target);
     }
   }, { rootMargin: "200px" });
-  for (const element of waiting) { element.dataset.seen = "1"; seen.observe(element); }
+  for (const element of waiting) {
+    element.dataset.seen = "1";
+    const { top, bottom, width } = element.getBoundingClientRect();
+    // What is in view is not to wait until it is first painted.
+    if (top < innerHeight && bottom > 0 && width) draw(element);
+    else seen.observe(element);
+  }
 }
 charts();
 document.addEventListener("wichtel:replaced", charts);

@@ -111,6 +111,7 @@ export function parallel([data], [metric, better], tools) {
     const wide = known.length && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) >= 50;
     return { dim, id: name, name, type: wide ? "log" : "value", scale: true, min: "dataMin", max: "dataMax", ...axisText };
   });
+  const columns = names.map((name) => (numeric(data.config[name]) ? (i) => data.config[name][i] ?? NaN : (i) => String(data.config[name][i] ?? UNUSED)));
   const known = drawn.map((i) => values[i]).sort((a, b) => a - b);
   const quantile = (q) => known[Math.round(q * (known.length - 1))] ?? 0;
   return {
@@ -119,7 +120,7 @@ export function parallel([data], [metric, better], tools) {
     parallelAxis,
     visualMap: { show: false, type: "continuous", dimension: names.length, min: quantile(0.1), max: Math.max(quantile(0.9), quantile(0.1) + 1e-12), inRange: { color: better === "smaller" ? [tools.token("accent"), tools.token("line-strong")] : [tools.token("line-strong"), tools.token("accent")] } },
     tooltip: { ...tooltip(data), trigger: "item" },
-    series: [{ type: "parallel", name: "trials", progressive: 0, lineStyle: { width: 1, opacity: 0.45 }, inactiveOpacity: 0.03, activeOpacity: 0.7, data: drawn.map((i) => ({ value: [...names.map((name) => (numeric(data.config[name]) ? data.config[name][i] ?? NaN : String(data.config[name][i] ?? UNUSED))), values[i]], at: i, id: data.number[i] })) }],
+    series: [{ type: "parallel", name: "trials", progressive: 0, lineStyle: { width: 1, opacity: 0.45 }, inactiveOpacity: 0.03, activeOpacity: 0.7, data: drawn.map((i) => ({ value: [...columns.map((at) => at(i)), values[i]], at: i, id: data.number[i] })) }],
   };
 }
 
