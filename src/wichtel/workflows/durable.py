@@ -34,6 +34,8 @@ _APPLICATION = "wichtel"
 _QUEUE = "wichtel"
 _WORKFLOW = "graph"
 _BOOKKEEPING_THREADS = 16
+#: What has just been taken from a queue is handed on within this.
+_LAST_DEQUEUE_SECONDS = 5.0
 
 #: Held by the started one of this process.
 _STARTED = threading.Lock()
@@ -112,6 +114,7 @@ class Workflows:
         self._version = version
         self._tell = tell
         self._driver: Driver | None = None
+        self._dbos_instance: object = None
         self._heartbeat: Heartbeat | None = None
         # Now, and not when it is first used: that may be inside a transaction, which would wait for itself.
         self._client: DBOSClient | None = self._open()
@@ -179,7 +182,7 @@ class Workflows:
             "max_executor_threads": _BOOKKEEPING_THREADS,
             "log_level": "WARNING",
         }
-        DBOS(config=config)
+        self._dbos_instance = DBOS(config=config)
         # There is no limit to how often it may be resumed: an experiment can outlive many restarts.
         DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)(graph)
         with translated(self._db.url):
@@ -192,6 +195,7 @@ class Workflows:
         if self._driver is not None:
             from dbos import DBOS
 
+            self._cease_to_dequeue()
             DBOS.destroy(destroy_registry=True)
             self._driver.close(seconds=10)
             self._driver = None
@@ -204,6 +208,14 @@ class Workflows:
             self._client.destroy()
             self._client = None
             self._engine.dispose()
+
+    def _cease_to_dequeue(self) -> None:
+        """Let DBOS take nothing more from its queues, of which it would find that the event loop is gone already."""
+        for event in getattr(self._dbos_instance, "background_thread_stop_events", ()):
+            event.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("queue-worker-"):
+                thread.join(_LAST_DEQUEUE_SECONDS)
 
     def enqueue(self, tx: Transaction, name: str, id: str, input: dict[str, Any], delay_seconds: float = 0.0) -> None:  # noqa: A002
         """See `WorkflowPort.enqueue`."""
