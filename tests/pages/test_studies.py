@@ -100,6 +100,32 @@ def test_of_two_objectives_the_front_is_drawn(world: Any, tab: Callable[..., Any
     assert not made.said
 
 
+def test_each_mark_of_a_large_study_leads_to_its_trial(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    study = searched(world.app, 900, "large")
+    page.goto(f"/studies/{study}")
+    page.locator("#study-history canvas").first.wait_for()
+    x, y = page.evaluate(
+        """async (number) => {
+          const { assets } = document.querySelector("[data-assets]").dataset;
+          const { getInstanceByDom } = await import(`${assets}vendor/echarts/echarts.esm.min.js`);
+          const element = document.getElementById("study-history");
+          const chart = getInstanceByDom(element);
+          const mark = chart.getOption().series.flatMap((one) => one.data).find((one) => one.id === number);
+          const [x, y] = chart.convertToPixel({ seriesIndex: 0 }, mark.value);
+          const { left, top } = element.getBoundingClientRect();
+          return [left + x, top + y];
+        }""",
+        30,
+    )
+    page.mouse.move(x - 2, y)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    page.wait_for_url("**trial=30")
+    assert not made.said
+
+
 def test_a_trial_leads_to_what_it_printed_and_stands_first_on_a_small_screen(world: Any, tab: Callable[..., Any]) -> None:
     page = tab(width=390).page
     page.goto(f"/studies/{world.study}?trial=3")

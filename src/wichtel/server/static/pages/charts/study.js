@@ -31,6 +31,9 @@ function scale(values, tools, name) {
   return axis;
 }
 
+// So many marks of one kind are drawn in one stroke: they still tell what they are and lead to it, but are not lit one by one.
+const MANY = 300;
+
 function points(data, tools, place) {
   const byState = new Map();
   data.number.forEach((number, i) => {
@@ -42,7 +45,7 @@ function points(data, tools, place) {
   });
   return [...byState].map(([state, found]) => {
     const [color, symbol] = look(tools, state);
-    return { type: "scatter", name: said(state), data: found, symbol, symbolSize: found.length > 400 ? 4 : 7, itemStyle: { color, opacity: 0.7 }, cursor: "pointer", emphasis: { scale: 2, itemStyle: { opacity: 1, borderColor: tools.token("ink"), borderWidth: 1 } } };
+    return { type: "scatter", name: said(state), data: found, symbol, symbolSize: found.length > MANY ? 4 : 7, large: true, largeThreshold: MANY, itemStyle: { color, opacity: 0.7 }, cursor: "pointer", emphasis: { scale: 2, itemStyle: { opacity: 1, borderColor: tools.token("ink"), borderWidth: 1 } } };
   });
 }
 
@@ -89,7 +92,7 @@ export function slice([data], [parameter], tools) {
   return { grid: { ...room, top: 12, bottom: 8 }, legend: { show: false }, tooltip: tooltip(data), xAxis, yAxis: { ...scale(data.values[metric].map(tools.number), tools, ""), splitNumber: 3 }, series };
 }
 
-const LINES = 600;
+const LINES = 300;
 const UNUSED = "not used";
 
 // A line for each trial through its values; an axis that is brushed filters the table.
