@@ -214,7 +214,8 @@ class Workflows:
         for event in getattr(self._dbos_instance, "background_thread_stop_events", ()):
             event.set()
         for thread in threading.enumerate():
-            if thread.name.startswith("queue-worker-"):
+            # One that is being started looks at the event first.
+            if thread.name.startswith("queue-worker-") and thread.is_alive():
                 thread.join(_LAST_DEQUEUE_SECONDS)
 
     def enqueue(self, tx: Transaction, name: str, id: str, input: dict[str, Any], delay_seconds: float = 0.0) -> None:  # noqa: A002
