@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from wichtel.domain import InvalidInput, QuotaGroup, RunSpec, StorageFailed, SystemFault
+from wichtel.domain import InvalidInput, QuotaGroup, RunSpec, StorageFailed, SystemFault, Unavailable
 from wichtel.store import Database
 
 
@@ -166,6 +167,35 @@ def test_no_free_connection_is_a_fault_that_may_pass(tmp_path):
     with engine.connect(), pytest.raises(SystemFault, match="cannot be reached"), database.read():
         pass
     database.close()
+
+
+def test_what_is_forgotten_in_the_middle_of_a_transaction_frees_what_it_held(postgres, monkeypatch):
+    """A process that is frozen cannot say that it is gone."""
+    monkeypatch.setattr("wichtel.store.database._IDLE_IN_TRANSACTION", "300ms")
+    name = postgres.create()
+    forgetful = Database.open(postgres.url(name), upgrade=True)
+    other = Database.open(postgres.url(name))
+    try:
+        with other.transaction() as tx:
+            tx.quota_groups.put(QuotaGroup(name="a"))
+
+        def forget():
+            with forgetful.transaction() as tx:
+                tx.quota_groups.put(QuotaGroup(name="a", max_in_progress=1))
+                with other.transaction() as newer:
+                    newer.quota_groups.put(QuotaGroup(name="a", max_in_progress=2))
+
+        with pytest.raises(Unavailable, match="stood still"):
+            forget()
+        with forgetful.read() as tx:
+            assert [group.max_in_progress for group in tx.quota_groups.list()] == [2]
+        with other.read(streams=True) as tx:
+            time.sleep(0.5)
+            assert [group.max_in_progress for group in tx.quota_groups.list()] == [2]
+    finally:
+        forgetful.close()
+        other.close()
+        postgres.drop(name)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

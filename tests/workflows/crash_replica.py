@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -84,8 +85,10 @@ def main(url: str, executor: str, follow_ups: int) -> None:
     print("started", flush=True)
     while True:
         with db.read() as tx:
-            if tx.connection.execute(text("SELECT count(*) FROM effects WHERE key LIKE '%/follow'")).scalar() == follow_ups:
-                break
+            followed = tx.connection.execute(text("SELECT count(*) FROM effects WHERE key LIKE '%/follow'")).scalar()
+        # What a body did is written a moment before it is known to have ended.
+        if followed == follow_ups and not running.list_underway(datetime.now(UTC)):
+            break
         time.sleep(0.1)
     running.stop()
     db.close()

@@ -88,15 +88,17 @@ def judge(db: Database, chains: int, kills: int) -> None:
     assert set(began) == set(expected)
     assert max(began.values()) <= kills + 1
     client = load_replica().workflows(db, "client")
-    for number in range(chains):
-        chain, follow = client.status(f"w{number}"), client.status(f"w{number}/follow")
-        assert chain is not None
-        assert follow is not None
-        assert (chain.state, chain.output) == ("SUCCEEDED", {"d": {"n": 6}})
-        assert [step.output for step in client.steps(f"w{number}")] == [{"n": 1}, {"n": 2}, {"n": 2}, {"n": 6}]
-        assert (follow.state, follow.output) == ("SUCCEEDED", 6)
-    client.stop()
-    db.close()
+    try:
+        for number in range(chains):
+            chain, follow = client.status(f"w{number}"), client.status(f"w{number}/follow")
+            assert chain is not None
+            assert follow is not None
+            assert (chain.state, chain.output) == ("SUCCEEDED", {"d": {"n": 6}})
+            assert [step.output for step in client.steps(f"w{number}")] == [{"n": 1}, {"n": 2}, {"n": 2}, {"n": 6}]
+            assert (follow.state, follow.output) == ("SUCCEEDED", 6)
+    finally:
+        client.stop()
+        db.close()
 
 
 def test_sqlite_survives_kills_of_its_only_process(tmp_path: Path) -> None:

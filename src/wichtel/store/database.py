@@ -35,6 +35,8 @@ _BUSY_SECONDS = 30
 #: Between two looks at a database that is waited for, and between two lines of the log about it.
 _LOOK_SECONDS = 0.5
 _TELL_SECONDS = 10.0
+#: PostgreSQL ends a session that a frozen process left in the middle of a transaction, so that its locks do not stay.
+_IDLE_IN_TRANSACTION = "20s"
 #: What was used so lately is taken to be connected still.
 _FRESH_SECONDS = 1.0
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|ALTER|DROP)\b", re.IGNORECASE)
@@ -222,6 +224,9 @@ class Database:
             yield outer
             return
         with self._lock(when=self._in_memory), translated(self.url), (self._streams if streams else self._readers).connect() as connection:
+            if streams and not self.is_sqlite:
+                # Whoever is given the rows may be slow, and they are locked for nobody.
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield Transaction(connection, self._clock)
 
     @contextmanager
@@ -272,6 +277,9 @@ def translated(url: str) -> Iterator[None]:
         # A connection that broke in our hands, or none that became free.
         raise Unavailable(f"the database cannot be reached: {error}.", where=url) from error
     except sa.exc.DatabaseError as error:
+        if "idle-in-transaction" in str(error.orig):
+            stood = f"this process stood still in the middle of a transaction, which the database ended after {_IDLE_IN_TRANSACTION}."
+            raise Unavailable(stood, where=url) from error
         if "read-only" in str(error.orig):
             raise SystemFault("a unit of work that only reads tried to write.", where=url) from error
         if "file is not a database" not in str(error.orig):
@@ -304,6 +312,7 @@ _URL_HINT = "Use sqlite:///path/to/file.db or postgresql://user@host/name."
 
 def _postgresql(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=20)
+    sa.event.listen(engine, "connect", end_idle_transactions)
 
     @sa.event.listens_for(engine, "checkin")
     def _returned(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
@@ -320,6 +329,15 @@ def _postgresql(url: sa.URL) -> sa.Engine:
                 raise sa.exc.InvalidatePoolError from error
 
     return engine
+
+
+def end_idle_transactions(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+    """Prepare a new connection to PostgreSQL: what a frozen process holds becomes free."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}'")
+    cursor.close()
+    # The pool rolls back what is not committed, settings too.
+    connection.commit()
 
 
 def _readers(engine: sa.Engine) -> sa.Engine:

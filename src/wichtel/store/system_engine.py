@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from wichtel.domain.errors import InvalidInput
+from wichtel.store.database import end_idle_transactions
 
 if TYPE_CHECKING:
     from wichtel.store.database import Database
 
 _CONNECTIONS = 12
-#: PostgreSQL ends a session that a frozen process left in the middle of a transaction, so that its locks do not stay.
-_IDLE_IN_TRANSACTION = "60s"
 
 
 def system_engine(database: Database) -> sa.Engine:
@@ -33,7 +32,7 @@ def system_engine(database: Database) -> sa.Engine:
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise InvalidInput("durable workflows need a database that lasts.", where="sqlite://", hint="Use a file, or InlineWorkflows.")
     engine = sa.create_engine(url, pool_size=_CONNECTIONS, max_overflow=0, pool_pre_ping=not database.is_sqlite)
-    sa.event.listen(engine, "connect", _prepare_sqlite if database.is_sqlite else _prepare_postgresql)
+    sa.event.listen(engine, "connect", _prepare_sqlite if database.is_sqlite else end_idle_transactions)
     return engine
 
 
@@ -45,11 +44,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     if sqlite3.sqlite_version_info < (3, 42):
         # unixepoch('subsec'), which these versions do not know.
         connection.create_function("unixepoch", 1, lambda _modifier: time.time())
-
-
-def _prepare_postgresql(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_IN_TRANSACTION}'")
-    cursor.close()
-    # The pool rolls back what is not committed, settings too.
-    connection.commit()

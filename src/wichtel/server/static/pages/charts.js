@@ -14,23 +14,28 @@ const { token } = tools;
 
 const carried = (address) => JSON.parse(document.querySelector(address).dataset.json);
 
-// Charts of one page that read the same ask for it once.
+// Charts of one page that read the same, as of the same moment, ask for it once.
 const asked = new Map();
-function ask(address) {
-  if (!asked.has(address)) {
-    asked.set(address, fetch(address).then((answer) => { if (!answer.ok) throw new Error(`${address}: ${answer.status}`); return answer.json(); }));
-    setTimeout(() => asked.delete(address), 1000);
+function ask(address, as = "") {
+  const key = `${as} ${address}`;
+  if (!asked.has(key)) {
+    asked.set(key, fetch(address).then((answer) => { if (!answer.ok) throw new Error(`${address}: ${answer.status}`); return answer.json(); }));
+    asked.get(key).catch(() => asked.delete(key));
+    setTimeout(() => asked.delete(key), 1000);
   }
-  return asked.get(address);
+  return asked.get(key);
 }
 
 export async function draw(element, assets) {
   const [file, kind] = element.dataset.chart.split(".");
   const sources = element.dataset.src.split(" ");
+  const { follows } = element.dataset;
+  // What is fetched is at least as new as this, which is read before.
+  let seen = follows && document.querySelector(follows)?.dataset.json;
   const [echarts, kinds, ...found] = await Promise.all([
     import(`${assets}vendor/echarts/echarts.esm.min.js`),
     import(`${assets}pages/charts/${file}.js`),
-    ...sources.map((address) => (address.startsWith("#") ? null : ask(address))),
+    ...sources.map((address) => (address.startsWith("#") ? null : ask(address, seen))),
   ]);
   if (!element.isConnected) return;
   element.replaceChildren();
@@ -52,24 +57,31 @@ export async function draw(element, assets) {
   // It tells of the size that there is, too, and to draw all again takes as long as to draw it.
   new ResizeObserver(() => { if (chart.getWidth() !== element.clientWidth || chart.getHeight() !== element.clientHeight) chart.resize(); }).observe(element);
   paint.carried = found.includes(null);
-  const { follows } = element.dataset;
-  let seen = follows && document.querySelector(follows)?.dataset.json;
   paint.follow = follows && (async () => {
     const now = document.querySelector(follows)?.dataset.json;
     if (now === undefined || now === seen) return;
+    const before = seen;
     seen = now;
-    const fresh = await Promise.all(sources.map(ask));
-    found.splice(0, found.length, ...fresh);
+    try {
+      const fresh = await Promise.all(sources.map((address) => ask(address, now)));
+      // Meanwhile more happened: what is asked for since then is newer.
+      if (seen !== now) return;
+      found.splice(0, found.length, ...fresh);
+    } catch {
+      // The service is away for a moment; the next time asks again.
+      if (seen === now) seen = before;
+      return;
+    }
     paint();
   });
   drawn.add(paint);
+  if (paint.follow) paint.follow();
 }
 
 document.addEventListener("wichtel:replaced", () => {
   for (const paint of drawn) {
     if (paint.carried) paint();
-    // The service is away for a moment; what comes next brings it up to date.
-    else if (paint.follow) paint.follow().catch(() => {});
+    else if (paint.follow) paint.follow();
   }
 });
 document.addEventListener("wichtel:theme", () => { for (const paint of drawn) paint(); });
