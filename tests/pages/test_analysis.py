@@ -82,7 +82,7 @@ def sides(world: Any) -> Iterator[list[str]]:
 
 
 def settled(page: Any) -> None:
-    page.locator("#tradeoff canvas").wait_for()
+    page.locator("#tradeoff").locator("svg, canvas").wait_for()
     page.wait_for_timeout(200)
 
 
@@ -126,6 +126,8 @@ def test_a_point_and_its_row_light_up_together(world: Any, tab: Callable[..., An
     page.goto(f"/analysis?query={QUERY}&x=parameters&y=log_loss")
     settled(page)
     # The most parameters and the least loss: at the lower right.
+    page.locator("#tradeoff").hover()
+    page.locator("#tradeoff canvas").wait_for()
     box = page.locator("#tradeoff canvas").bounding_box()
     row = page.locator(f"tr[data-point='{sides[15]}']")
     found = False

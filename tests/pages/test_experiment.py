@@ -76,14 +76,14 @@ def test_curves_are_thinned_and_keep_what_is_lowest_and_highest(world: Any, tab:
     with world.app.db.transaction() as tx:
         peaks = {1234: 9.0, 2345: -9.0}
         tx.measurements.add_many(Measurement(run=run, attempt=1, step=s, metrics={"loss": peaks.get(s, 0.5)}) for s in range(5000))
-    got = tab().context.request.get(f"/experiments/{world.plain}/curve?run={run}")
-    curve = got.json()["loss"]
+    got = tab().context.request.get(f"/experiments/{world.plain}/curves")
+    curve = got.json()["candidate"]["loss"]
     assert len(curve) <= 500
     assert [1234, 9.0] in curve
     assert [2345, -9.0] in curve
     assert curve[0][0] == 0
     assert curve[-1][0] == 4999
-    assert tab().context.request.get(f"/experiments/{world.plain}/curve?run={world.good}/candidate/0").status == 404
+    assert tab().context.request.get("/experiments/e-none/curves").status == 404
 
 
 def test_two_hundred_steps_are_drawn_at_once_each_with_its_address() -> None:

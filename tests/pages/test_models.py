@@ -45,7 +45,7 @@ def test_a_version_says_where_it_came_from_and_what_it_changed(world: Any, tab: 
     version.get_by_label("job.toml", exact=True).wait_for()
     assert 'label = "late"' in version.inner_text()
     page.locator("#history").scroll_into_view_if_needed()
-    page.locator("#history canvas").wait_for()
+    page.locator("#history svg").wait_for()
     assert not made.said
     assert page.goto("/models/shop/weighed?version=nothing").status == 404
 

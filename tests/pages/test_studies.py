@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from tests.pages.conftest import searched
 
 
@@ -21,8 +22,11 @@ def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) ->
     assert page.locator("#trials tbody tr").first.get_attribute("data-trial") == str(best.number)
     for chart in ("history", "parallel", "importance", "slice-1", "timeline"):
         page.locator(f"#study-{chart}").scroll_into_view_if_needed()
-        page.locator(f"#study-{chart} canvas").first.wait_for()
+        page.locator(f"#study-{chart} svg").wait_for()
+    # What somebody points at is drawn by what can be pointed at, and with it all that belongs together.
     page.locator("#trials tbody tr").nth(1).hover()
+    for chart in ("history", "parallel", "timeline"):
+        page.locator(f"#study-{chart} canvas").first.wait_for()
     page.locator("#trials tbody tr").first.get_by_role("link").click()
     page.wait_for_url("**trial=*")
     assert f"Trial {best.number}" in page.locator("aside").inner_text()
@@ -50,7 +54,7 @@ def test_a_brushed_axis_filters_the_table(world: Any, tab: Callable[..., Any]) -
     page = tab().page
     page.goto(f"/studies/{world.study}")
     chart = page.locator("#study-parallel")
-    chart.scroll_into_view_if_needed()
+    chart.hover()
     chart.locator("canvas").first.wait_for()
     page.wait_for_timeout(300)
     box = chart.bounding_box()
@@ -92,7 +96,7 @@ def test_of_two_objectives_the_front_is_drawn(world: Any, tab: Callable[..., Any
     page = made.page
     study = searched(world.app, 40, "traded", also="seconds")
     page.goto(f"/studies/{study}")
-    page.locator("#study-pareto canvas").first.wait_for()
+    page.locator("#study-pareto svg").wait_for()
     columns = world.client.studies.columns(study)
     assert page.locator("#study-pareto").get_attribute("aria-label") == f"{len(columns.front)} trials on the front"
     assert 1 < len(columns.front) < 40
@@ -105,6 +109,7 @@ def test_each_mark_of_a_large_study_leads_to_its_trial(world: Any, tab: Callable
     page = made.page
     study = searched(world.app, 900, "large")
     page.goto(f"/studies/{study}")
+    page.locator("#study-history").hover()
     page.locator("#study-history canvas").first.wait_for()
     x, y = page.evaluate(
         """async (number) => {
@@ -123,6 +128,37 @@ def test_each_mark_of_a_large_study_leads_to_its_trial(world: Any, tab: Callable
     page.mouse.move(x, y)
     page.mouse.click(x, y)
     page.wait_for_url("**trial=30")
+    assert not made.said
+
+
+@pytest.mark.parametrize(("chart", "word"), [("history", "best so far"), ("slice-1", "0.1")])
+def test_the_first_picture_shows_what_stays_when_it_is_pointed_at(world: Any, tab: Callable[..., Any], chart: str, word: str) -> None:
+    made = tab()
+    page = made.page
+    page.goto(f"/studies/{world.study}")
+    place = page.locator(f"#study-{chart}")
+    place.scroll_into_view_if_needed()
+    place.locator("svg").wait_for()
+    marks = """(element) => {
+      const drawn = [...element.querySelectorAll("g path[fill]")].map((one) => one.getAttribute("d"));
+      const circles = drawn.map((path) => [...path.matchAll(/M([\\d.]+) ([\\d.]+)a([\\d.]+)/g)]);
+      return circles.find((found) => found.length).map(([, left, y, radius]) => [Number(left) + Number(radius), Number(y)]);
+    }"""
+    first = place.evaluate(marks)
+    assert word in place.locator("text").all_text_contents()
+    place.hover()
+    place.locator("canvas").first.wait_for()
+    then = place.evaluate(
+        """async (element) => {
+          const { assets } = document.querySelector("[data-assets]").dataset;
+          const { getInstanceByDom } = await import(`${assets}vendor/echarts/echarts.esm.min.js`);
+          const chart = getInstanceByDom(element);
+          const round = chart.getOption().series.find((one) => one.symbol === "circle");
+          return round.data.map((one) => chart.convertToPixel({ seriesIndex: 0 }, one.value));
+        }"""
+    )
+    assert len(first) == len(then) > 100
+    assert max(abs(a - b) for one, other in zip(first, then, strict=True) for a, b in zip(one, other, strict=True)) < 6
     assert not made.said
 
 

@@ -12,8 +12,8 @@ def test_the_tables_say_what_the_api_says(world: Any, tab: Callable[..., Any]) -
     made = tab()
     page = made.page
     page.goto("/usage?days=7")
-    page.locator("#chart-days canvas").wait_for()
-    page.locator("#chart-users canvas").wait_for()
+    page.locator("#chart-days svg").wait_for()
+    page.locator("#chart-users svg").wait_for()
     page.locator("#h-latency").scroll_into_view_if_needed()
     total = page.locator("section:has(#h-statuses) tr.primary td").nth(3).inner_text()
     # A page may be a minute behind.

@@ -82,7 +82,7 @@ def experiment(reader: Reader, experiment: str) -> Response:
         metrics=_metrics(e),
         diff=app.experiments.diff(experiment),
         runs=runs,
-        curves=_curves(reader, e, steps),
+        curves=_curves(reader, steps),
         cost=cost(app.experiments.run_times(e), _named_runs(steps)),
         versions=_versions(reader, e),
         head=model.head,
@@ -122,13 +122,12 @@ def step(reader: Reader, experiment: str, step: str) -> Response:
     )
 
 
-@router.get("/{experiment}/curve")
-def curve(reader: Reader, experiment: str, run: Annotated[str, Query(max_length=500)]) -> Response:
-    """The learning curves of one of its trainings, thinned: JSON."""
+@router.get("/{experiment}/curves")
+def curves(reader: Reader, experiment: str) -> Response:
+    """The learning curves of one training on each side, thinned: JSON."""
     e = reader.app.experiments.get(experiment)
-    if run not in _named_runs(reader.app.experiments.steps(experiment)):
-        raise NotFound(f"no step waited for a run {run!r}.", where=f"experiment {e.id}")
-    return reply(reader.app.runs.curve(run))
+    sides = _curves(reader, reader.app.experiments.steps(e.id))
+    return reply({side: reader.app.runs.curve(run) for side, run in sides.items()})
 
 
 @router.get("/{experiment}/log")
@@ -280,11 +279,11 @@ def _told(reader: PageReader, protocol: str) -> dict[str, str]:
         return {}
 
 
-def _curves(reader: PageReader, e: Experiment, steps: Sequence[StepStatus]) -> list[tuple[str, str]]:
-    """The addresses of the learning curves of one training on each side, if they reported any."""
+def _curves(reader: PageReader, steps: Sequence[StepStatus]) -> dict[str, str]:
+    """Side → one training on it that reported a curve."""
     found: dict[str, str] = {}
     for run, step in _named_runs(steps).items():
         side = {"baseline": "baseline", "train_candidate": "candidate"}.get(step)
         if side is not None and side not in found and reader.app.runs.measurements(run, limit=2).cursor:
-            found[side] = f"/experiments/{quote(e.id, safe='')}/curve?run={quote(run, safe='')}"
-    return sorted(found.items())
+            found[side] = run
+    return dict(sorted(found.items()))

@@ -1,11 +1,11 @@
 // The charts of an experiment's page.
 
-// Metrics by step: the first metric that all have, the others to be chosen in the legend. Each of what was fetched is metric → steps and values.
-export function curves(fetched, names, { token, number }) {
-  const metrics = [...new Set(fetched.flatMap((found) => Object.keys(found)))].sort();
+// Metrics by step: the first metric that all have, the others to be chosen in the legend. What was fetched is side → metric → steps and values.
+export function curves([sides], _, { token, number }) {
+  const metrics = [...new Set(Object.values(sides).flatMap((found) => Object.keys(found)))].sort();
   const looks = [{ color: token("muted"), type: "dashed" }, { color: token("accent"), type: "solid" }];
-  const series = metrics.flatMap((metric) => fetched.map((found, i) => ({
-    name: `${metric}, ${names[i]}`,
+  const series = metrics.flatMap((metric) => Object.entries(sides).map(([side, found], i) => ({
+    name: `${metric}, ${side}`,
     type: "line",
     showSymbol: (found[metric] ?? []).length < 40,
     lineStyle: { type: looks[i % 2].type, width: 2 },
@@ -13,5 +13,5 @@ export function curves(fetched, names, { token, number }) {
     data: (found[metric] ?? []).map(([step, value]) => [step, number(value)]),
   })));
   const selected = Object.fromEntries(series.map((one) => [one.name, one.name.startsWith(`${metrics[0]},`)]));
-  return { xAxis: { type: "value", name: "step" }, yAxis: { type: "value", scale: true }, series, legend: { type: "scroll", selected } };
+  return { xAxis: { type: "value", name: "step" }, yAxis: { type: "value", scale: true }, series, legend: { selected } };
 }

@@ -29,7 +29,7 @@ export function history([data], _names, { token }) {
   const selected = Object.fromEntries(data.metrics.map((metric, i) => [metric, i === 0]));
   return {
     xAxis: { type: "time" }, yAxis: { type: "value", scale: true }, series,
-    legend: { type: "scroll", selected, data: data.metrics, icon: "circle" },
+    legend: { selected, data: data.metrics, icon: "circle" },
     tooltip: { trigger: "item", renderMode: "richText", formatter },
   };
 }

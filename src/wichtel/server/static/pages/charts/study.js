@@ -1,6 +1,6 @@
 // The charts of a study. All but the curves and the importance read the same columns: one entry for each trial that is drawn.
-const SHORT = { maximumSignificantDigits: 4 };
-const short = (v) => (v === null || v === undefined ? "–" : typeof v !== "number" ? String(v).slice(0, 60) : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-4) ? v.toExponential(2) : v.toLocaleString("en", SHORT));
+const four = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const short = (v) => (v === null || v === undefined ? "–" : typeof v !== "number" ? String(v).slice(0, 60) : v !== 0 && (Math.abs(v) >= 1e6 || Math.abs(v) < 1e-4) ? v.toExponential(2) : four.format(v));
 const numeric = (values) => values.every((v) => v === null || typeof v === "number");
 
 function look(tools, state) {
@@ -266,6 +266,9 @@ const table = {
     window.history.replaceState(null, "", address);
   },
 };
+
+// Only ECharts shows what is brushed.
+export const urgent = () => brushed(new URL(location.href)).size > 0;
 
 export function painted(chart, element, options) {
   places.set(element, { chart, trials: placesOf(options) });
