@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.pages.conftest import searched
 
+from wichtel.domain import Run, RunSpec, RunState
+
 
 def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) -> None:
     made = tab()
@@ -66,6 +68,33 @@ def test_a_brushed_axis_filters_the_table(world: Any, tab: Callable[..., Any]) -
     page.mouse.up()
     page.wait_for_url("**ranges=rate*")
     page.get_by_role("link", name="All values").wait_for()
+
+
+def test_a_brushed_axis_of_options_filters_the_table_too(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    page.goto(f"/studies/{world.study}")
+    chart = page.locator("#study-parallel")
+    chart.hover()
+    chart.locator("canvas").first.wait_for()
+    page.wait_for_timeout(300)
+    box = chart.bounding_box()
+    # The third of four axes, around the upper of its two options.
+    x = box["x"] + 40 + (box["width"] - 100) * 2 / 3
+    page.mouse.move(x, box["y"] + 36)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + box["height"] / 2, steps=8)
+    page.mouse.up()
+    page.wait_for_url("**only=kind*")
+    page.get_by_role("link", name="All values").wait_for()
+    kinds = page.locator("#trials tbody tr td:nth-child(6)").all_inner_texts()
+    assert set(kinds) == {"plain"}
+    # And the address alone asks for the same.
+    page.reload()
+    assert page.locator("#trials tbody tr td:nth-child(6)").all_inner_texts() == kinds
+    page.goto(f"/studies/{world.study}?only=kind:none")
+    assert "No trial fits" in page.inner_text("#trials")
+    assert not made.said
 
 
 def test_what_the_address_asks_for_is_seen_on_the_axes_and_kept_by_the_next_brush(world: Any, tab: Callable[..., Any]) -> None:
@@ -159,6 +188,33 @@ def test_the_first_picture_shows_what_stays_when_it_is_pointed_at(world: Any, ta
     )
     assert len(first) == len(then) > 100
     assert max(abs(a - b) for one, other in zip(first, then, strict=True) for a, b in zip(one, other, strict=True)) < 6
+    assert not made.said
+
+
+def test_the_timeline_has_a_row_for_each_worker_where_it_is_known(world: Any, tab: Callable[..., Any]) -> None:
+    made = tab()
+    page = made.page
+    study = searched(world.app, 8, "handed")
+    address = f"/studies/{study}"
+    page.goto(address)
+    page.locator("#study-timeline").scroll_into_view_if_needed()
+    page.locator("#study-timeline svg").wait_for()
+    assert "at once" in page.locator("#study-timeline text").all_text_contents()
+    with world.app.db.transaction() as tx:
+        # In one transaction: nobody takes them up.
+        specs = [RunSpec(id=f"{study}/{n}", entry="wichtel.tuning.function:call_named") for n in range(8)]
+        tx.runs.add_many(specs)
+        done = [Run(spec=spec, attempt=1, worker=f"ada.{n % 2}", state=RunState.SUCCEEDED, created=tx.now) for n, spec in enumerate(specs)]
+        tx.runs.update_many(done)
+    columns = world.client.studies.columns(study)
+    assert [columns.workers[i] for i in columns.worker] == ["ada.0", "ada.1"] * 4
+    page.goto(address)
+    page.locator("#study-timeline").scroll_into_view_if_needed()
+    page.locator("#study-timeline svg").wait_for()
+    words = page.locator("#study-timeline text").all_text_contents()
+    assert [word for word in words if word.startswith("ada")] == ["ada.1", "ada.0"]
+    page.locator("#study-timeline").hover()
+    page.locator("#study-timeline canvas").first.wait_for()
     assert not made.said
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -20,6 +20,7 @@ from wichtel.domain import Measurement, NotFound, RunState, Study, StudySpec, Tr
 from wichtel.store import Database, TrialPoint
 from wichtel.tuning.pareto import front
 from wichtel.tuning.results.ranking import losses_of, tier_of
+from wichtel.tuning.study.log import run_id
 
 #: Trials of all studies together that are kept in memory, some kilobyte each.
 _MOST_KEPT = 150_000
@@ -34,7 +35,7 @@ _ENOUGH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialColumns:
-    """Trials by columns, at most so many, of which a picture can be drawn. All lists but the last four have one entry for each trial."""
+    """Trials by columns, at most so many, of which a picture can be drawn. All lists but the last five have one entry for each trial."""
 
     study: str
     #: Trials there are, and those that are here.
@@ -53,6 +54,9 @@ class TrialColumns:
     reason: list[int | None]
     #: Whether it keeps to the constraints.
     feasible: list[bool]
+    #: The place in `workers` of who carried it out last; None if that is not known, or were several.
+    worker: list[int | None]
+    workers: list[str]
     reasons: list[str]
     #: With one objective: number and value of each trial that was the best when it ended.
     staircase: list[tuple[int, float]]
@@ -69,6 +73,15 @@ class TrialCurve:
     reason: str
     steps: list[int]
     values: list[float]
+
+
+def option(value: Any) -> str:
+    """How a parameter's value is called where one is chosen of several: as scripts in a page write it."""
+    if value is None:
+        return "not used"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 @dataclass
@@ -137,9 +150,21 @@ class StudyView:
         return steps
 
     def listed(
-        self, *, sort: str = "best", states: Sequence[str] = (), ranges: Mapping[str, tuple[float, float]] | None = None
+        self,
+        *,
+        sort: str = "best",
+        states: Sequence[str] = (),
+        ranges: Mapping[str, tuple[float, float]] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> list[TrialPoint]:
-        """Trials for a list: by ``best``, ``number`` or ``-number``; in one of `states`, with parameters in `ranges`."""
+        """Trials for a list.
+
+        Args:
+            sort: By ``best``, ``number`` or ``-number``.
+            states: Only those in one of these.
+            ranges: Parameter or metric → the least and the most.
+            only: Parameter → its values as `option` says them.
+        """
         found = list(self.points)
         if sort == "best":
             known = {p.number for p in self.ranked}
@@ -149,11 +174,18 @@ class StudyView:
         if states:
             found = [p for p in found if p.state in states]
         for name, (low, high) in (ranges or {}).items():
-            found = [p for p in found if isinstance(v := p.config.get(name), int | float) and low <= v <= high]
+            found = [p for p in found if isinstance(v := p.config.get(name, p.metrics.get(name)), int | float) and low <= v <= high]
+        for name, options in (only or {}).items():
+            found = [p for p in found if option(p.config.get(name)) in options]
         return found
 
-    def columns(self, most: int = 2000) -> TrialColumns:
-        """What pictures are drawn of: the best, all that were the best once or are on the front, and the others evenly chosen."""
+    def columns(self, most: int = 2000, workers: Callable[[list[int]], Mapping[int, str]] = lambda _: {}) -> TrialColumns:
+        """What pictures are drawn of: the best, all that were the best once or are on the front, and the others evenly chosen.
+
+        Args:
+            most: Trials.
+            workers: Says of some of them, by number, who carried them out.
+        """
         spec = self.spec
         chosen = {p.number for p in [*self.staircase, *self.front, *self.ranked[:_BEST_DRAWN]][:most]}
         rest = [p for p in self.points if p.number not in chosen]
@@ -166,6 +198,9 @@ class StudyView:
         metrics = [*objectives, *others][:_MOST_METRICS]
         began = self.study.started or self.study.created
         reasons: dict[str, int] = {}
+        carried_out = workers([p.number for p in shown])
+        names = sorted(set(carried_out.values()))
+        place = {name: i for i, name in enumerate(names)}
         return TrialColumns(
             study=spec.id,
             total=len(self.points),
@@ -178,6 +213,8 @@ class StudyView:
             ended=[(p.ended - began).total_seconds() if p.ended else None for p in shown],
             reason=[reasons.setdefault(p.reason, len(reasons)) if p.reason else None for p in shown],
             feasible=[not tier_of(spec, p)[0] for p in shown],
+            worker=[place.get(carried_out.get(p.number, "")) for p in shown],
+            workers=names,
             reasons=list(reasons),
             staircase=[(p.number, p.metrics[objectives[0]]) for p in self.staircase],
             front=[p.number for p in self.front],
@@ -240,6 +277,18 @@ class StudyViews:
             points = [by_number[n] for n in sorted(by_number)]
         return self._keep(StudyView(study, points))
 
+    def columns(self, study: Study, most: int = 2000) -> TrialColumns:
+        """What pictures are drawn of; see `StudyView.columns`."""
+
+        def workers(numbers: list[int]) -> dict[int, str]:
+            if study.spec.evaluations > 1:
+                return {}
+            with self._db.read() as tx:
+                found = tx.runs.workers([run_id(study.spec, number, 0) for number in numbers])
+            return {number: found[run] for number in numbers if (run := run_id(study.spec, number, 0)) in found}
+
+        return self.of(study).columns(most, workers)
+
     def curves(self, study: Study, metric: str, most: int = 60) -> list[TrialCurve]:
         """Learning curves: of the best trials, the newest, and some that were stopped."""
         view = self.of(study)
@@ -247,11 +296,9 @@ class StudyViews:
         third = max(1, most // 3)
         chosen = {p.number: p for p in [*view.ranked[:third], *view.points[-third:], *stopped[:: max(1, len(stopped) // third)][:third]]}
         found: list[TrialCurve] = []
-        several = study.spec.folds * study.spec.repeats > 1
         with self._db.read() as tx:
             for p in sorted(chosen.values(), key=lambda p: p.number):
-                run = f"{study.spec.id}/{p.number}/0" if several else f"{study.spec.id}/{p.number}"
-                reports = [m for m in tx.measurements.of_run(run) if metric in m.metrics]
+                reports = [m for m in tx.measurements.of_run(run_id(study.spec, p.number, 0)) if metric in m.metrics]
                 if reports:
                     found.append(_curve(p, reports, metric))
         return found

@@ -21,7 +21,7 @@ from wichtel.domain import (
     Trial,
 )
 from wichtel.experiments.access import Principal
-from wichtel.experiments.study_views import StudyView, StudyViews, TrialCurve
+from wichtel.experiments.study_views import StudyView, StudyViews, TrialColumns, TrialCurve
 from wichtel.fleet import log_path
 from wichtel.store import Database, Page
 from wichtel.tuning.registry import check_algorithms
@@ -205,6 +205,14 @@ class Studies:
             NotFound: there is none.
         """
         return self._views.of(self.get(identity))
+
+    def columns(self, identity: str, most: int = 2000) -> TrialColumns:
+        """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._views.columns(self.get(identity), most)
 
     def curves(self, identity: str, metric: str, most: int = 60) -> builtins.list[TrialCurve]:
         """Learning curves of a study: of its best trials, its newest, and some that were stopped.

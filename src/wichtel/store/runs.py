@@ -93,6 +93,14 @@ class Runs(Repository):
             found |= {run.spec.id: run for run in map(_read, self.connection.execute(query))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
+    def workers(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """Run → the worker of its latest attempt; those that none took up are left out."""
+        found: dict[str, str] = {}
+        for part in parts(run_ids):
+            query = sa.select(runs.c.id, runs.c.worker).where(runs.c.id.in_(part), runs.c.worker != "")
+            found |= {row.id: row.worker for row in self.connection.execute(query)}
+        return found
+
     def claimable(self, limit: int = 100) -> builtins.list[Run]:
         """Those that wait for an attempt: the highest priority first, within one the first submitted."""
         query = (

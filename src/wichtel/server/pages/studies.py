@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -90,6 +90,7 @@ def study(
     sort: Text = "best",
     state: Text = "",
     ranges: Annotated[str, Query(max_length=2000)] = "",
+    only: Annotated[list[Text] | None, Query(max_length=200)] = None,
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     trial: Annotated[int | None, Query(ge=0)] = None,
     part: Text = "",
@@ -101,14 +102,15 @@ def study(
     sort = sort if sort in _SORTS else "best"
     state = state if state in _STATES else ""
     chosen = _ranges(view, ranges)
-    found = view.listed(sort=sort, states=(state,) if state else (), ranges=chosen)
+    options = _options(view, only or [])
+    found = view.listed(sort=sort, states=(state,) if state else (), ranges=chosen, only=options)
     pages = max(1, -(-len(found) // _TRIALS_ON_A_PAGE))
     page = min(page, pages)
-    given = {"sort": sort if sort != "best" else "", "state": state, "ranges": ranges if chosen else ""}
+    given = {"sort": sort if sort != "best" else "", "state": state, "ranges": ranges if chosen else "", "only": only if options else None}
 
     def address(**changes: Any) -> str:
         values = {name: value for name, value in (given | changes).items() if value}
-        return f"{_of(s.spec.id)}?{urlencode(values)}" if values else _of(s.spec.id)
+        return f"{_of(s.spec.id)}?{urlencode(values, doseq=True)}" if values else _of(s.spec.id)
 
     experiment = _experiment(reader, s)
     unfinished = not s.state.ended
@@ -135,7 +137,7 @@ def study(
         sort=sort,
         state=state,
         states=[name for name in _STATES if view.counts.get(name)],
-        ranges=chosen,
+        brushed=bool(chosen or options),
         page=page,
         pages=pages,
         address=address,
@@ -158,14 +160,25 @@ def _list(given: Mapping[str, str | None]) -> str:
 
 
 def _ranges(view: StudyView, text: str) -> dict[str, tuple[float, float]]:
-    """What was brushed: ``rate:0.1:0.5,layers:2:4``; names that are no parameters count for nothing."""
+    """What was brushed: ``rate:0.1:0.5,layers:2:4``; names that are no parameters or objectives count for nothing."""
     found: dict[str, tuple[float, float]] = {}
+    known = {*view.spec.space, *(o.metric for o in view.spec.objectives)}
     for name, low, high in re.findall(r"([^,:]+):([-+.\deE]+):([-+.\deE]+)", text):
         try:
-            if name in view.spec.space:
+            if name in known:
                 found[name] = (float(low), float(high))
         except ValueError:
             continue
+    return found
+
+
+def _options(view: StudyView, texts: Sequence[str]) -> dict[str, set[str]]:
+    """What was brushed of parameters with options: ``kind:deep``, for each of them."""
+    found: dict[str, set[str]] = {}
+    for text in texts:
+        name, _, option = text.partition(":")
+        if name in view.spec.space:
+            found.setdefault(name, set()).add(option)
     return found
 
 

@@ -76,7 +76,7 @@ _Most = Annotated[int, Query(ge=1, le=10_000)]
 @router.get("/trials:columns", **returns(TrialColumns))
 def columns(app: Services, study: str, most: _Most = 2000) -> Response:
     """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some."""
-    return reply(app.studies.view(study).columns(most))
+    return reply(app.studies.columns(study, most))
 
 
 @router.get("/trials:curves", **returns(Page[TrialCurve]))

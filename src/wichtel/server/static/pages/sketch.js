@@ -297,7 +297,7 @@ function cartesian(options, size, tools) {
       });
     } else if (one.type === "custom") {
       for (const item of one.data) {
-        const api = { value: (k) => values(item)[k], coord: ([x, y]) => [across(x), up(y)], visual: () => item.itemStyle?.color };
+        const api = { value: (k) => values(item)[k], coord: ([x, y]) => [across(x), up(y)], size: ([w, h]) => [Math.abs(across(w) - across(0)), Math.abs(up(h) - up(0))], visual: () => item.itemStyle?.color };
         group.append(element(one.renderItem({}, api)));
       }
     }

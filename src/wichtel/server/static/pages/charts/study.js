@@ -13,6 +13,7 @@ function words(data, i) {
   const lines = [`trial ${data.number[i]}, ${said(data.state[i])}${data.feasible[i] ? "" : ", breaks a constraint"}`];
   for (const [name, values] of Object.entries(data.values)) if (values[i] !== null) lines.push(`${name}: ${short(values[i])}`);
   for (const [name, values] of Object.entries(data.config)) if (values[i] !== null) lines.push(`${name}: ${short(values[i])}`);
+  if (data.worker[i] !== null) lines.push(`on worker ${data.workers[data.worker[i]]}`);
   if (data.reason[i] !== null) lines.push(data.reasons[data.reason[i]].slice(0, 160));
   return lines.join("\n");
 }
@@ -161,7 +162,9 @@ export function curves([page], [metric], tools) {
   };
 }
 
-// What ran when: trials in as many lanes as ran at once; what runs still has no right end.
+const MOST_WORKERS = 40;
+
+// What ran when: a row for each worker, or, if it is not known who worked, as many as ran at once; what runs still has no right end.
 export function timeline([data], _, tools) {
   const begun = data.number.map((_, i) => i).filter((i) => data.started[i] !== null).sort((a, b) => data.started[a] - data.started[b]);
   // A study that was extended counts its time from later on: its first trials began before that.
@@ -169,23 +172,32 @@ export function timeline([data], _, tools) {
   const began = (i) => data.started[i] - zero;
   const latest = Math.max(0, ...begun.map((i) => (data.ended[i] ?? data.started[i]) - zero));
   const ended = (i) => (data.ended[i] === null ? latest + Math.max(latest * 0.02, 0.1) : data.ended[i] - zero);
+  const named = data.workers.length > 0 && data.workers.length <= MOST_WORKERS && begun.every((i) => data.worker[i] !== null);
+  // The first at the top.
+  const workers = data.workers.toReversed();
   const free = [];
-  const bars = begun.map((i) => {
+  const laneOf = (i) => {
+    if (named) return workers.length - 1 - data.worker[i];
     let lane = free.findIndex((until) => until <= began(i) + 1e-6);
     if (lane < 0) lane = free.length;
     free[lane] = data.ended[i] === null ? Infinity : ended(i);
-    return { value: [began(i), ended(i), lane], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } };
-  });
+    return lane + 0.5;
+  };
+  const bars = begun.map((i) => ({ value: [began(i), ended(i), laneOf(i)], at: i, id: data.number[i], itemStyle: { color: look(tools, data.state[i])[0] } }));
+  const label = { color: tools.token("muted"), fontFamily: tools.token("sans"), width: 110, overflow: "truncate" };
   return {
     grid: room, legend: { show: false }, tooltip: tooltip(data),
     xAxis: { type: "value", name: "seconds", ...below, min: 0 },
-    yAxis: { type: "value", name: "at once", min: 0, max: Math.max(1, free.length), minInterval: 1, splitLine: { show: false } },
+    yAxis: named
+      ? { type: "category", data: workers, axisTick: { show: false }, axisLabel: label }
+      : { type: "value", name: "at once", min: 0, max: Math.max(1, free.length), minInterval: 1, splitLine: { show: false } },
     series: [{
       type: "custom", name: "trials", data: bars, encode: { x: [0, 1], y: 2 }, clip: true,
       renderItem: (_, api) => {
-        const [left, top] = api.coord([api.value(0), api.value(2) + 1]);
-        const [right, bottom] = api.coord([api.value(1), api.value(2)]);
-        return { type: "rect", shape: { x: left, y: top + 1, width: Math.max(1, right - left - 0.5), height: Math.max(1, bottom - top - 2) }, style: { fill: api.visual("color"), opacity: 0.75 } };
+        const [left, middle] = api.coord([api.value(0), api.value(2)]);
+        const [right] = api.coord([api.value(1), api.value(2)]);
+        const height = Math.max(1, Math.min(30, api.size([0, 1])[1] - 2));
+        return { type: "rect", shape: { x: left, y: middle - height / 2, width: Math.max(1, right - left - 0.5), height }, style: { fill: api.visual("color"), opacity: 0.75 } };
       },
     }],
   };
@@ -220,36 +232,52 @@ function light(id) {
   }
 }
 
-// The ranges that the address asks for: rate:0.1:0.5,layers:2:4. Elsewhere they are read by the service.
+// What the address asks for, by axis: ranges=rate:0.1:0.5,layers:2:4 of numbers, only=kind:deep for each option. The service reads it, too.
 function brushed(address) {
   const parts = (address.searchParams.get("ranges") ?? "").split(",").map((part) => part.split(":")).filter((part) => part.length === 3);
-  return new Map(parts.map(([name, low, high]) => [name, [Number(low), Number(high)]]));
+  const found = new Map(parts.map(([name, low, high]) => [name, { range: [Number(low), Number(high)] }]));
+  for (const one of address.searchParams.getAll("only")) {
+    const [name, ...option] = one.split(":");
+    if (!found.has(name)) found.set(name, { options: [] });
+    found.get(name).options?.push(option.join(":"));
+  }
+  return found;
 }
 
-const written = (ranges) => [...ranges].map(([name, [low, high]]) => `${name}:${Number(low.toPrecision(6))}:${Number(high.toPrecision(6))}`).join(",");
+function ask(address, wanted) {
+  address.searchParams.delete("page");
+  address.searchParams.delete("only");
+  const ranges = [];
+  for (const [name, { range, options }] of wanted) {
+    if (range) ranges.push(`${name}:${Number(range[0].toPrecision(6))}:${Number(range[1].toPrecision(6))}`);
+    else for (const option of options) address.searchParams.append("only", `${name}:${option}`);
+  }
+  if (ranges.length) address.searchParams.set("ranges", ranges.join(","));
+  else address.searchParams.delete("ranges");
+}
 
 function filtered(chart, { parallelAxisId: name, intervals = [] }) {
-  const axes = chart.getOption().parallelAxis;
-  const axis = axes.find((one) => one.id === name);
-  // Only parameters that are numbers can be asked for by a range.
-  if (!axis || axis === axes.at(-1) || axis.type === "category") return;
+  const axis = chart.getOption().parallelAxis.find((one) => one.id === name);
+  if (!axis) return;
   const address = new URL(location.href);
-  const ranges = brushed(address);
-  const before = written(ranges);
-  if (intervals.length) ranges.set(name, intervals[0]);
-  else ranges.delete(name);
-  const after = written(ranges);
-  if (after === before) return;
-  address.searchParams.delete("page");
-  if (after) address.searchParams.set("ranges", after);
-  else address.searchParams.delete("ranges");
-  table.show(address);
+  const wanted = brushed(address);
+  const [interval] = intervals;
+  if (!interval) wanted.delete(name);
+  else if (axis.type === "category") wanted.set(name, { options: axis.data.filter((_, k) => k >= Math.ceil(interval[0]) && k <= Math.floor(interval[1])) });
+  else wanted.set(name, { range: interval });
+  ask(address, wanted);
+  if (address.href !== location.href) table.show(address);
 }
 
 // What the address asks for is seen on the axes.
 function mark(chart, axes) {
-  const ranges = brushed(new URL(location.href));
-  for (const { id } of axes) chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: id, intervals: ranges.has(id) ? [ranges.get(id)] : [] });
+  const wanted = brushed(new URL(location.href));
+  for (const { id, data } of axes) {
+    const { range, options } = wanted.get(id) ?? {};
+    const places = (options ?? []).map((option) => data?.indexOf(option) ?? -1).filter((k) => k >= 0);
+    const interval = range ?? (places.length ? [Math.min(...places) - 0.4, Math.max(...places) + 0.4] : null);
+    chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: id, intervals: interval ? [interval] : [] });
+  }
 }
 
 // The table alone is fetched; the address keeps what is shown.
