@@ -24,14 +24,14 @@ from wichtel.domain import (
     parse_query,
 )
 from wichtel.domain.query import And, Compare, Match, Moment, Not, Or, Pattern, Word
-from wichtel.store import Database
+from wichtel.store import Database, codec
 from wichtel.store.search import _fits
 
 OWNERS = ("ana", "Bo", "c%d_e!")
 MODELS = ("ads/ctr", "ads/cvr", "Flights/late", 'it\'s "odd"')
 PROTOCOLS = ("Train", "TuneHyperparameters")
 TEAMS = ("red", "blue")
-CAUSES = ("", "No gain.", "100% sure, \\ at_last", "Müller's PLAN")
+CAUSES = ("", "$NaN", "No gain.", "100% sure, \\ at_last", "Müller's PLAN")
 
 
 def experiment(number: int, start: datetime, pick: random.Random) -> Experiment:
@@ -256,6 +256,16 @@ def test_pages_in_every_order_cover_all_once_and_in_order(database, many, sort):
     have = [v for v in values if v is not None]
     assert have == sorted(have, reverse=order.descending)
     assert all(v is None for v in values[len(have) :]), "those without a value come last"
+
+
+def test_what_is_handed_on_as_it_is_stored_is_what_would_be_written(database, many):
+    with database.read() as tx:
+        page = tx.experiments.search("", limit=30, total=True)
+        written = tx.experiments.search_written("", limit=30, total=True)
+    assert [bytes(raw) for raw in written.items] == [codec.encode(e) for e in page.items]
+    assert (written.cursor, written.total) == (page.cursor, page.total)
+    assert any(e.cause == "$NaN" for e in page.items)
+    assert any(e.result is not None for e in page.items)
 
 
 def test_a_cursor_of_another_order_is_refused(database, many):

@@ -57,11 +57,12 @@ def kinds_of(route: Any) -> tuple[Any, ...]:
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON, with the fields that the caller wants."""
+    """`value` as JSON, with the fields that the caller wants. The items of a page may be written already."""
+    written = isinstance(value, Page) and isinstance(next(iter(value.items), None), msgspec.Raw)
     wanted = _wanted.get()
     if wanted is None:
-        return codec.encode(value)
-    plain = codec.to_plain(value)
+        return msgspec.json.encode(value) if written else codec.encode(value)
+    plain = msgspec.json.decode(msgspec.json.encode(value)) if written else codec.to_plain(value)
     if isinstance(value, Page):
         plain["items"] = _select(plain["items"], wanted)
     else:

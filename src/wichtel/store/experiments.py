@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from wichtel.domain import (
@@ -28,12 +29,19 @@ from wichtel.store.repository import Repository, parts
 from wichtel.store.search import condition, sift, stages
 from wichtel.store.tables import experiments
 from wichtel.store.tables import models as known
-from wichtel.store.types import Time
+from wichtel.store.types import Json, Time
+
+T = TypeVar("T")
 
 # The others are there to be searched by, or are the exporter's.
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
 _NAMES = tuple(column.name for column in _OWN_COLUMNS)
 _OUTLINE = tuple(experiments.c[field.name] for field in fields(Outline))
+#: Those that are stored as `codec` writes them.
+_DOCUMENTS = frozenset(column.name for column in _OWN_COLUMNS if isinstance(column.type, Json))
+_WRITTEN_COLUMNS = tuple(
+    sa.type_coerce(column, sa.Text).label(column.name) if column.name in _DOCUMENTS else column for column in _OWN_COLUMNS
+)
 _NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
@@ -173,11 +181,38 @@ class Experiments(Repository):
         Raises:
             InvalidInput: text that says no query, a limit out of range, or something that is no cursor.
         """
+        return self._search(_OWN_COLUMNS, _read, query, sort, limit, cursor, total)
+
+    def search_written(
+        self,
+        query: Query | str = "",
+        *,
+        sort: Sort = _NEWEST_FIRST,
+        limit: int = 100,
+        cursor: str | None = None,
+        total: bool = False,
+    ) -> Page[msgspec.Raw]:
+        """As `search`, but each as `codec` writes it, for whoever hands it on: its longest parts are stored so, and need not be read.
+
+        What an older version stored has only the fields that it knew.
+        """
+        return self._search(_WRITTEN_COLUMNS, _write, query, sort, limit, cursor, total)
+
+    def _search(
+        self,
+        columns: Sequence[sa.ColumnElement[Any]],
+        read: Callable[[sa.Row[Any]], T],
+        query: Query | str,
+        sort: Sort,
+        limit: int,
+        cursor: str | None,
+        total: bool,
+    ) -> Page[T]:
         wanted = parse_query(query) if isinstance(query, str) else query
         dialect = self.connection.dialect.name
         rest, words = sift(wanted, now=lambda: self.now, dialect=dialect)
-        fit = sa.select(*_OWN_COLUMNS).where(condition(rest, now=lambda: self.now, dialect=dialect))
-        page = fetch(self.connection, stages(sort, fit, words), _read, limit=limit, cursor=cursor, name=str(sort))
+        fit = sa.select(*columns).where(condition(rest, now=lambda: self.now, dialect=dialect))
+        page = fetch(self.connection, stages(sort, fit, words), read, limit=limit, cursor=cursor, name=str(sort))
         return replace(page, total=count(self.connection, fit if words is None else fit.where(words.indexed))) if total else page
 
     def start(self, experiment_id: str) -> Experiment | None:
@@ -303,6 +338,19 @@ _FINISH = (
 def _read(row: sa.Row[Any]) -> Experiment:
     # They come first, whatever else was asked for.
     return Experiment(**_with_states(dict(zip(_NAMES, row, strict=False))))
+
+
+def _write(row: sa.Row[Any]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode({name: _written(name, value) for name, value in zip(_NAMES, row, strict=False)}))
+
+
+def _written(name: str, value: Any) -> Any:
+    if value.__class__ is not str:
+        return value
+    if name in _DOCUMENTS:
+        return msgspec.Raw(value.encode())
+    # Only a text that begins so may be written otherwise than it is.
+    return codec.to_plain(value) if value[:1] == "$" else value
 
 
 def _with_states(values: dict[str, Any]) -> dict[str, Any]:

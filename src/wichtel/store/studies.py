@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from wichtel.domain import AlreadyExists, Config, InvalidInput, NotFound, RunState, Study, StudySpec, StudyState, Trial, move
@@ -158,6 +159,15 @@ class Trials(Repository):
         """
         by_number = Stage(sa.select(trials).where(trials.c.study == study_id), (trials.c.number,))
         return fetch(self.connection, [by_number], lambda row: row.document, limit=limit, cursor=cursor)
+
+    def page_written(self, study_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[msgspec.Raw]:
+        """As `page`, but each as `codec` writes it, and as it is stored, for whoever hands it on.
+
+        What an older version stored has only the fields that it knew.
+        """
+        document = sa.type_coerce(trials.c.document, sa.Text).label("document")
+        by_number = Stage(sa.select(document, trials.c.number).where(trials.c.study == study_id), (trials.c.number,))
+        return fetch(self.connection, [by_number], lambda row: msgspec.Raw(row.document.encode()), limit=limit, cursor=cursor)
 
     def get(self, study_id: str, number: int) -> Trial:
         """One of them.

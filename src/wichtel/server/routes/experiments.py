@@ -76,7 +76,7 @@ def search(
         compares("created", "<", created_before) if created_before else None,
         Word(Pattern((text,))) if text else None,
     )
-    return reply(app.experiments.search(wanted, sort=sort, limit=limit, cursor=cursor, total=count))
+    return reply(app.experiments.search_written(wanted, sort=sort, limit=limit, cursor=cursor, total=count))
 
 
 @router.get("/{experiment}", **returns(Experiment))

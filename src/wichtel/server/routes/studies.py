@@ -67,7 +67,7 @@ def trials(
     cursor: str | None = None,
 ) -> Response:
     """The trials of a study, by number."""
-    return reply(app.studies.trials(study, limit, cursor))
+    return reply(app.studies.trials_written(study, limit, cursor))
 
 
 _Most = Annotated[int, Query(ge=1, le=10_000)]
