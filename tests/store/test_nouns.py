@@ -197,8 +197,12 @@ def test_studies_and_trials(database):
         tx.trials.put_many([replace(trials[0], state=RunState.STOPPED, metrics={"loss": float("-inf")}), trials[1]])
         assert [(t.number, t.state) for t in tx.trials.of_study("s-1")] == [(9, RunState.PENDING), (10, RunState.STOPPED)]
         assert tx.trials.of_study("s-1")[1].metrics == {"loss": float("-inf")}
-        page, written = tx.trials.page("s-1", limit=1), tx.trials.page_written("s-1", limit=1)
-        assert ([bytes(raw) for raw in written.items], written.cursor) == ([codec.encode(t) for t in page.items], page.cursor)
+        for page, written in (
+            (tx.trials.page("s-1", limit=1), tx.trials.page_written("s-1", limit=1)),
+            (tx.studies.page(), tx.studies.page_written()),
+        ):
+            assert [bytes(raw) for raw in written.items] == [codec.encode(item) for item in page.items] != []
+            assert written.cursor == page.cursor
     with database.read() as tx:
         assert [e.kind for e in tx.events.since(subject_prefix="study/s-1")] == ["study.running", "study.finished"]
 

@@ -174,6 +174,17 @@ class Studies:
         with self._db.read() as tx:
             return tx.studies.page(state=state, name=name, limit=limit, cursor=cursor)
 
+    def list_written(
+        self, state: StudyState | None = None, name: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[Raw]:
+        """As `list`, but each as it is written in JSON: for whoever hands it on, a fraction of the work.
+
+        Raises:
+            InvalidInput: as `list`.
+        """
+        with self._db.read() as tx:
+            return tx.studies.page_written(state=state, name=name, limit=limit, cursor=cursor)
+
     def trials(self, identity: str, limit: int = 1000, cursor: str | None = None) -> Page[Trial]:
         """The trials of a study, by number.
 

@@ -29,7 +29,8 @@ from wichtel.store.repository import Repository, parts
 from wichtel.store.search import condition, sift, stages
 from wichtel.store.tables import experiments
 from wichtel.store.tables import models as known
-from wichtel.store.types import Json, Time
+from wichtel.store.types import Time
+from wichtel.store.written import Written
 
 T = TypeVar("T")
 
@@ -37,11 +38,7 @@ T = TypeVar("T")
 _OWN_COLUMNS = tuple(experiments.c[field.name] for field in fields(Experiment))
 _NAMES = tuple(column.name for column in _OWN_COLUMNS)
 _OUTLINE = tuple(experiments.c[field.name] for field in fields(Outline))
-#: Those that are stored as `codec` writes them.
-_DOCUMENTS = frozenset(column.name for column in _OWN_COLUMNS if isinstance(column.type, Json))
-_WRITTEN_COLUMNS = tuple(
-    sa.type_coerce(column, sa.Text).label(column.name) if column.name in _DOCUMENTS else column for column in _OWN_COLUMNS
-)
+_WRITTEN = Written(_OWN_COLUMNS)
 _NEWEST_FIRST = Sort()
 _ENQUEUED, _IN_PROGRESS, _FINISHED = ExperimentState.ENQUEUED, ExperimentState.IN_PROGRESS, ExperimentState.FINISHED
 
@@ -192,11 +189,8 @@ class Experiments(Repository):
         cursor: str | None = None,
         total: bool = False,
     ) -> Page[msgspec.Raw]:
-        """As `search`, but each as `codec` writes it, for whoever hands it on: its longest parts are stored so, and need not be read.
-
-        What an older version stored has only the fields that it knew.
-        """
-        return self._search(_WRITTEN_COLUMNS, _write, query, sort, limit, cursor, total)
+        """As `search`, but each as `codec` writes it, for whoever hands it on; see `Written`."""
+        return self._search(_WRITTEN.columns, _WRITTEN.read, query, sort, limit, cursor, total)
 
     def _search(
         self,
@@ -338,19 +332,6 @@ _FINISH = (
 def _read(row: sa.Row[Any]) -> Experiment:
     # They come first, whatever else was asked for.
     return Experiment(**_with_states(dict(zip(_NAMES, row, strict=False))))
-
-
-def _write(row: sa.Row[Any]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode({name: _written(name, value) for name, value in zip(_NAMES, row, strict=False)}))
-
-
-def _written(name: str, value: Any) -> Any:
-    if value.__class__ is not str:
-        return value
-    if name in _DOCUMENTS:
-        return msgspec.Raw(value.encode())
-    # Only a text that begins so may be written otherwise than it is.
-    return codec.to_plain(value) if value[:1] == "$" else value
 
 
 def _with_states(values: dict[str, Any]) -> dict[str, Any]:

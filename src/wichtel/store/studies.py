@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -16,8 +16,12 @@ from wichtel.store import codec
 from wichtel.store.page import Page, Stage, fetch
 from wichtel.store.repository import Repository
 from wichtel.store.tables import studies, trials
+from wichtel.store.written import Written
+
+T = TypeVar("T")
 
 _COLUMNS = tuple(studies.c[name] for name in ("spec", "state", "reason", "created", "started", "ended"))
+_WRITTEN = Written(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +94,30 @@ class Studies(Repository):
         Raises:
             InvalidInput: a limit out of range, or something that is no cursor.
         """
-        query = sa.select(studies)
+        return self._page(_COLUMNS, _read, state, name, limit, cursor)
+
+    def page_written(
+        self, *, state: StudyState | None = None, name: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page[msgspec.Raw]:
+        """As `page`, but each as `codec` writes it, for whoever hands it on; see `Written`."""
+        return self._page(_WRITTEN.columns, _WRITTEN.read, state, name, limit, cursor)
+
+    def _page(
+        self,
+        columns: Sequence[sa.ColumnElement[Any]],
+        read: Callable[[sa.Row[Any]], T],
+        state: StudyState | None,
+        name: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[T]:
+        query = sa.select(*columns)
         if state is not None:
             query = query.where(studies.c.state == state)
         if name:
             query = query.where(studies.c.name.icontains(name, autoescape=True))
         newest = Stage(query, (studies.c.created, studies.c.id), descending=True)
-        return fetch(self.connection, [newest], _read, limit=limit, cursor=cursor)
+        return fetch(self.connection, [newest], read, limit=limit, cursor=cursor)
 
     def set_state(self, study_id: str, state: StudyState, reason: str = "") -> bool:
         """Move it to `state`; False if it is there already.
@@ -161,10 +182,7 @@ class Trials(Repository):
         return fetch(self.connection, [by_number], lambda row: row.document, limit=limit, cursor=cursor)
 
     def page_written(self, study_id: str, *, limit: int = 100, cursor: str | None = None) -> Page[msgspec.Raw]:
-        """As `page`, but each as `codec` writes it, and as it is stored, for whoever hands it on.
-
-        What an older version stored has only the fields that it knew.
-        """
+        """As `page`, but each as `codec` writes it, for whoever hands it on; see `Written`."""
         document = sa.type_coerce(trials.c.document, sa.Text).label("document")
         by_number = Stage(sa.select(document, trials.c.number).where(trials.c.study == study_id), (trials.c.number,))
         return fetch(self.connection, [by_number], lambda row: msgspec.Raw(row.document.encode()), limit=limit, cursor=cursor)

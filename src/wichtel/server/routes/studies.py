@@ -44,7 +44,7 @@ def list_(
     cursor: str | None = None,
 ) -> Response:
     """Studies, the newest first: in a state, or with `name` in theirs."""
-    return reply(app.studies.list(state, name, limit, cursor))
+    return reply(app.studies.list_written(state, name, limit, cursor))
 
 
 @router.post("/studies/{study:path}:cancel", **returns(Study))
