@@ -208,6 +208,7 @@ def test_a_time_is_as_long_as_it_is_precise(text, begin, seconds):
     first, after = Moment(text).span(NOW)
     assert first == begin
     assert after - first == timedelta(seconds=seconds)
+    assert Moment(text).lasting == (Moment(text).span(NOW + timedelta(days=3)) == (first, after))
 
 
 def test_durations():

@@ -145,6 +145,11 @@ class Moment:
         """Whether it is so long ago, such as ``-7d``."""
         return self.text.startswith("-")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it means the same whenever it is asked."""
+        return not self.relative and self.text not in _DAYS
+
     def span(self, now: datetime) -> tuple[datetime, datetime]:
         """Its first moment, and the first after it."""
         if self.relative:

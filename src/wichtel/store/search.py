@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
@@ -23,6 +23,8 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
 }
 
 
+#: For what means the same at any time.
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 #: Those that an index has in the order of time.
 _BY_TIME = frozenset({"model", "protocol", "intent", "owner", "quota_group", "status"})
 
@@ -141,12 +143,16 @@ class _Conditions:
     def equals(self, column: sa.Column[Any], value: Moment | float) -> sa.ColumnElement[bool]:
         if not isinstance(value, Moment):
             return column == _number(column, value)
-        begin, after = value.span(self.now())
+        begin, after = self.span(value)
         return sa.and_(column >= _time(begin), column < _time(after))
+
+    def span(self, moment: Moment) -> tuple[datetime, datetime]:
+        # To ask the database what time it is takes as long as many a search.
+        return moment.span(_EVER if moment.lasting else self.now())
 
     def compares(self, column: sa.Column[Any], operator: str, value: Moment | float) -> sa.ColumnElement[bool]:
         if isinstance(value, Moment):
-            begin, after = value.span(self.now())
+            begin, after = self.span(value)
             # After a day is after the last moment of it.
             if operator in (">", "<="):
                 return column >= _time(after) if operator == ">" else column < _time(after)
