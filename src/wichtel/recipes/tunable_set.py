@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -20,8 +19,6 @@ from wichtel.recipes.port import Edit, edited
 PLAN = "plan.py"
 _SET = {f"wichtel.{room}tunable.Set" for room in ("", "plans.")}
 _MODULES = {"wichtel", "wichtel.plans"}
-#: In bytes: of plans that are kept as they were read, which takes several hundred times as much.
-_SHORT = 20_000
 
 
 class TunableSet:
@@ -54,14 +51,13 @@ class TunableSet:
             if name not in known:
                 raise InvalidInput(f"there is no tunable {name!r}.", where="tunable_set", hint=did_you_mean(name, known))
             check_value(known[name], value, where=f"tunable {name!r} ({known[name].place})")
-        source = tree.files[PLAN]
-        # While somebody tries values, the same plan comes again and again.
-        plan = _read_short(source) if len(source) <= _SHORT else _read(parse(PLAN, source))
+        plan = _read(parse(PLAN, tree.files[PLAN]))
         rest = dict(values)
-        module = _replace(plan, rest)
-        if rest:
-            plan = plan if module is plan.module else _read(module)
-            module = _extend(plan, rest) or _insert(module, rest, tree)
+        changes = _replacements(plan, rest)
+        extended = bool(rest) and _extend(plan, rest, changes)
+        module = plan.module.visit(_Replacer(changes)) if changes else plan.module
+        if rest and not extended:
+            module = _insert(module, rest, tree)
         summary = "set " + ", ".join(f"{name} = {literal(value)}" for name, value in values.items())
         return edited(tree, {PLAN: module.bytes}, summary)
 
@@ -74,23 +70,27 @@ class _Plan:
     displays: tuple[cst.Dict, ...]
 
 
-@lru_cache(maxsize=4)
-def _read_short(source: bytes) -> _Plan:
-    return _read(parse(PLAN, source))
-
-
 def _read(module: cst.Module) -> _Plan:
-    if not _set_calls(module):
-        # To know what names mean takes far longer than anything else.
+    if not (calls := _set_calls(module)):
         return _Plan(module, ())
-    wrapper = MetadataWrapper(module)
-    names = wrapper.resolve(QualifiedNameProvider)
+    # To find out what every name means takes far longer than all else; those of the module itself are bound outside of functions.
+    names = MetadataWrapper(_outline(module), unsafe_skip_copy=True).resolve(QualifiedNameProvider)
     found = []
-    for call, display in _set_calls(wrapper.module):
+    for call, display in calls:
         qualified: Any = names.get(call, ())
         if any(q.source is QualifiedNameSource.IMPORT and q.name in _SET for q in (qualified() if callable(qualified) else qualified)):
             found.append(display)
-    return _Plan(wrapper.module, tuple(found))
+    return _Plan(module, tuple(found))
+
+
+def _outline(module: cst.Module) -> cst.Module:
+    """The same statements, without what functions and classes consist of."""
+    return module.with_changes(
+        body=[
+            s.with_changes(body=cst.SimpleStatementSuite([cst.Pass()])) if isinstance(s, cst.FunctionDef | cst.ClassDef) else s
+            for s in module.body
+        ]
+    )
 
 
 def _set_calls(module: cst.Module) -> list[tuple[cst.Call, cst.Dict]]:
@@ -104,8 +104,8 @@ def _set_calls(module: cst.Module) -> list[tuple[cst.Call, cst.Dict]]:
     return found
 
 
-def _replace(plan: _Plan, rest: dict[str, Any]) -> cst.Module:
-    """Change the values that stand in the plan already, and take them out of `rest`."""
+def _replacements(plan: _Plan, rest: dict[str, Any]) -> dict[cst.CSTNode, cst.CSTNode]:
+    """The new expressions of values that stand in the plan already, which are taken out of `rest`."""
     changes: dict[cst.CSTNode, cst.CSTNode] = {}
     done = set()
     for display in plan.displays:
@@ -118,7 +118,7 @@ def _replace(plan: _Plan, rest: dict[str, Any]) -> cst.Module:
                 done.add(key)
     for key in done:
         del rest[key]
-    return plan.module.visit(_Replacer(changes)) if changes else plan.module
+    return changes
 
 
 class _Replacer(cst.CSTTransformer):
@@ -129,32 +129,34 @@ class _Replacer(cst.CSTTransformer):
         return self.changes.get(original_node, updated_node)
 
 
-def _extend(plan: _Plan, values: Mapping[str, Any]) -> cst.Module | None:
-    """Add values to the first ``tunable.Set`` of the plan; None if it has none, or one that stands after other code."""
+def _extend(plan: _Plan, values: Mapping[str, Any], changes: dict[cst.CSTNode, cst.CSTNode]) -> bool:
+    """Add values to the first ``tunable.Set`` of the plan, besides `changes`; False if it has none, or one that stands after other code."""
     module, displays = plan.module, plan.displays
     if not displays:
-        return None
+        return False
     for statement in module.body[after_header(module) :]:
         if not isinstance(statement, cst.SimpleStatementLine):
-            return None
+            return False
         first = statement.body[0]
         if isinstance(first, cst.Expr) and isinstance(first.value, cst.Call) and first.value.args[:1]:
             if first.value.args[0].value is displays[0]:
                 break
-            return None
+            return False
         if not isinstance(first, cst.Import | cst.ImportFrom):
-            return None
+            return False
     display = displays[0]
     source = "{\n" + "".join(f"    {literal(name)}: {literal(value)},\n" for name, value in values.items()) + "}"
     new = cst.ensure_type(cst.parse_expression(source), cst.Dict)
-    old = list(display.elements)
+    old = [e.with_changes(value=changes.get(e.value, e.value)) for e in display.elements]
     if not old:
-        return module.visit(_Replacer({display: new}))
+        changes[display] = new
+        return True
     # Where the elements stand on lines of their own, the new ones do too.
     between = new.elements[0].comma if len(new.elements) > 1 else cst.Comma(whitespace_after=_new_line())
     last = old[-1].comma
     joined = [*old[:-1], old[-1].with_changes(comma=between), *new.elements[:-1], new.elements[-1].with_changes(comma=last)]
-    return module.visit(_Replacer({display: display.with_changes(elements=joined)}))
+    changes[display] = display.with_changes(elements=joined)
+    return True
 
 
 def _new_line() -> cst.ParenthesizedWhitespace:
