@@ -35,7 +35,7 @@ _ENOUGH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialColumns:
-    """Trials by columns, at most so many, of which a picture can be drawn. All lists but the last five have one entry for each trial."""
+    """Trials by columns, at most so many, of which a picture can be drawn. All lists but the last four have one entry for each trial."""
 
     study: str
     #: Trials there are, and those that are here.
