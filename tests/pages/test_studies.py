@@ -35,6 +35,24 @@ def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) ->
     assert not made.said
 
 
+def test_the_list_says_whose_a_study_is_and_how_its_trials_stand(world: Any, tab: Callable[..., Any]) -> None:
+    searched(world.app, 20, f"{world.good}/study")
+    made = tab()
+    page = made.page
+    page.goto(f"/studies?name={world.good}")
+    row = page.locator("tbody tr")
+    experiment = world.client.experiments.get(world.good)
+    row.get_by_role("img", name="20 planned: 14 succeeded, 6 stopped").wait_for()
+    assert "20/20" in row.inner_text()
+    assert experiment.owner in row.inner_text()
+    row.get_by_role("link", name=f"SetHyperparameters on {experiment.model}").click()
+    page.wait_for_url(f"**/experiments/{world.good}")
+    # One that somebody submitted belongs to none.
+    page.goto("/studies?name=searched well")
+    assert not page.locator("tbody tr .what .row-sub").count()
+    assert not made.said
+
+
 def test_the_table_shows_what_was_chosen(world: Any, tab: Callable[..., Any]) -> None:
     page = tab().page
     page.goto(f"/studies/{world.study}?ranges=rate:0.01:0.2,layers:1:3&state=STOPPED")

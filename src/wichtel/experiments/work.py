@@ -216,10 +216,10 @@ class Studies:
         with self._db.read() as tx:
             return tx.trials.get(study.spec.id, number)
 
-    def ended(self, identities: Sequence[str]) -> dict[str, int]:
-        """How many trials of each study have ended, by its id; a study without any is left out."""
+    def tallies(self, identities: Sequence[str]) -> dict[str, dict[RunState, int]]:
+        """Study → how many of its trials are in each state; a study without any is left out."""
         with self._db.read() as tx:
-            return tx.trials.ended(identities)
+            return tx.trials.tallies(identities)
 
     def view(self, identity: str) -> StudyView:
         """What there is to see of a study.

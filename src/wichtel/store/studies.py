@@ -212,11 +212,13 @@ class Trials(Repository):
         """How many the study has."""
         return self.connection.execute(sa.select(sa.func.count()).where(trials.c.study == study_id)).scalar_one()
 
-    def ended(self, study_ids: Collection[str]) -> dict[str, int]:
-        """How many of each study have ended; a study without any is left out."""
-        over = trials.c.state.in_([state for state in RunState if state.ended])
-        query = sa.select(trials.c.study, sa.func.count()).where(trials.c.study.in_(study_ids), over).group_by(trials.c.study)
-        return {row.study: row[1] for row in self.connection.execute(query)}
+    def tallies(self, study_ids: Collection[str]) -> dict[str, dict[RunState, int]]:
+        """Study → how many of its trials are in each state; a study without any is left out."""
+        query = sa.select(trials.c.study, trials.c.state, sa.func.count()).where(trials.c.study.in_(study_ids))
+        found: dict[str, dict[RunState, int]] = {}
+        for study, state, number in self.connection.execute(query.group_by(trials.c.study, trials.c.state)):
+            found.setdefault(study, {})[RunState(state)] = number
+        return found
 
     def put_many(self, changed: Iterable[Trial]) -> None:
         """Add each, or replace the one of its study and number."""

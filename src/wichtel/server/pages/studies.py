@@ -41,11 +41,16 @@ def studies(reader: Reader, name: Text = "", state: StudyState | None = None, cu
     latest = reader.latest_event()
     page = reader.app.studies.list(state, name.strip() or None, _ON_A_PAGE, cursor or None)
     given = {"name": name.strip(), "state": str(state or "")}
+    tallies = reader.app.studies.tallies([s.spec.id for s in page.items])
+    of = {s.spec.id: e for s in page.items if (e := _experiment_id(s))}
+    known = reader.app.experiments.many(sorted(set(of.values())))
     return reader.show(
         "parts/studies.html" if reader.partial else "studies.html",
         title="Studies",
         page=page,
-        counts=reader.app.studies.ended([s.spec.id for s in page.items]),
+        tallies=tallies,
+        ended={identity: sum(n for state, n in counts.items() if state.ended) for identity, counts in tallies.items()},
+        experiments={identity: known[e] for identity, e in of.items() if e in known},
         name=name.strip(),
         state=state,
         cursor=cursor,
@@ -184,13 +189,14 @@ def _options(view: StudyView, texts: Sequence[str]) -> dict[str, set[str]]:
 
 def _experiment(reader: PageReader, s: Study) -> Experiment | None:
     """The experiment that searches by it."""
+    identity = _experiment_id(s)
+    return reader.app.experiments.many([identity]).get(identity) if identity else None
+
+
+def _experiment_id(s: Study) -> str:
+    """Of the experiment that searches by it; empty if somebody submitted it."""
     identity, _, rest = s.spec.id.partition("/")
-    if not rest or not identity.startswith("e-"):
-        return None
-    try:
-        return reader.app.experiments.get(identity)
-    except NotFound:
-        return None
+    return identity if rest and identity.startswith("e-") else ""
 
 
 def _launch(experiment: Experiment | None, view: StudyView) -> str:
