@@ -11,6 +11,7 @@ import pytest
 from tests.pages.conftest import searched
 
 from wichtel.domain import Run, RunSpec, RunState
+from wichtel.tuning.guards.retraining import confirmation_runs
 
 
 def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) -> None:
@@ -33,6 +34,38 @@ def test_a_study_is_found_drawn_and_read(world: Any, tab: Callable[..., Any]) ->
     page.wait_for_url("**trial=*")
     assert f"Trial {best.number}" in page.locator("aside").inner_text()
     assert not made.said
+
+
+def test_how_much_of_the_best_may_be_luck_is_said_until_it_is_confirmed(world: Any, tab: Callable[..., Any]) -> None:
+    few, many = searched(world.app, 30, "few"), searched(world.app, 180, "many")
+    made = tab()
+    page = made.page
+    page.goto(f"/studies/{few}")
+    assert not page.locator(".doubts").count()
+    assert world.client.studies.warnings(few) == []
+    page.goto(f"/studies/{many}")
+    assert "The best of 120 values" in page.inner_text(".doubts")
+    (warning,) = world.client.studies.warnings(many)
+    assert "The best of 120 values" in warning
+    # A fresh evaluation as good as what the search saw leaves nothing to be warned of; a worse one says so.
+    confirmed(world.app, many, 0.0)
+    page.reload()
+    assert not page.locator(".doubts").count()
+    confirmed(world.app, few, 1.0)
+    page.goto(f"/studies/{few}")
+    assert "The search was optimistic" in page.inner_text(".doubts")
+    assert not made.said
+
+
+def confirmed(app: Any, study: str, worse: float) -> None:
+    """A fresh evaluation of the best, as `wt.tune(confirm=1)` leaves it."""
+    best = min((t for t in app.studies.trials(study).items if t.state is RunState.SUCCEEDED), key=lambda t: t.metrics["loss"])
+    with app.db.transaction() as tx:
+        spec = tx.studies.get(study).spec
+        (run,) = confirmation_runs(spec, best, 1)
+        tx.runs.add(run)
+        result = {"loss": best.metrics["loss"] + worse}
+        tx.runs.update_many([Run(spec=run, attempt=1, state=RunState.SUCCEEDED, result=result, created=tx.now)])
 
 
 def test_the_list_says_whose_a_study_is_and_how_its_trials_stand(world: Any, tab: Callable[..., Any]) -> None:

@@ -148,6 +148,7 @@ def test_every_route_once(api: Any, service: Any) -> None:
     assert api("GET", "/v1/trials:columns", params={"study": "routes"})["study"] == made["spec"]["id"]
     assert api("GET", "/v1/trials:curves", params={"study": "routes", "metric": "loss"})["items"] == []
     assert api("GET", "/v1/trials:importance", params={"study": "routes"}) == {}
+    assert api("GET", "/v1/trials:warnings", params={"study": "routes"})["items"] == []
     answer = api.http.post("/v1/studies/routes:cancel")
     assert answer.status_code in (200, 409), "it may have ended by itself"
 

@@ -86,6 +86,10 @@ class Studies:
         """Learning curves, thinned: of its best trials, its newest, and some that were stopped."""
         return self._connection.all(TrialCurve, "/v1/trials:curves", study=identity, metric=metric, most=most)
 
+    def warnings(self, identity: str) -> builtins.list[str]:
+        """What to know before the best is believed: how much of it may be luck, or what fresh evaluations of it say."""
+        return self._connection.all(str, "/v1/trials:warnings", study=identity)
+
     def importance(self, identity: str) -> dict[str, float]:
         """How much each parameter decides whether a trial is among the best; empty if too few have ended."""
         return self._connection.get(dict[str, float], "/v1/trials:importance", study=identity)

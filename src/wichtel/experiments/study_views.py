@@ -18,8 +18,10 @@ import numpy as np
 
 from wichtel.domain import Measurement, NotFound, RunState, Study, StudySpec, Trial
 from wichtel.store import Database, TrialPoint
+from wichtel.tuning.guards.selection import selection_warnings
 from wichtel.tuning.pareto import front
 from wichtel.tuning.results.ranking import losses_of, tier_of
+from wichtel.tuning.results.reading import confirmation_in
 from wichtel.tuning.study.log import run_id
 
 #: Trials of all studies together that are kept in memory, some kilobyte each.
@@ -124,6 +126,11 @@ class StudyView:
     def best(self) -> TrialPoint | None:
         """The best trial; with several objectives, by the first."""
         return self.ranked[0] if self.ranked else None
+
+    @cached_property
+    def unconfirmed(self) -> list[str]:
+        """What to know before the best is believed, as long as nobody has looked a second time."""
+        return selection_warnings(self.spec, self.points, self.best, None)
 
     @cached_property
     def front(self) -> list[TrialPoint]:
@@ -302,6 +309,15 @@ class StudyViews:
                 if reports:
                     found.append(_curve(p, reports, metric))
         return found
+
+    def warnings(self, study: Study) -> list[str]:
+        """What to know before the best is believed: how much of it may be luck, or what fresh evaluations of it say."""
+        view = self.of(study)
+        if view.best is None or len(study.spec.objectives) > 1:
+            return []
+        with self._db.read() as tx:
+            confirmation = confirmation_in(tx, study.spec, tx.trials.get(study.spec.id, view.best.number))
+        return view.unconfirmed if confirmation is None else selection_warnings(study.spec, [], view.best, confirmation)
 
     def _keep(self, view: StudyView) -> StudyView:
         with self._lock:

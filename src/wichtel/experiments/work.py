@@ -229,6 +229,14 @@ class Studies:
         """
         return self._views.of(self.get(identity))
 
+    def warnings(self, identity: str) -> builtins.list[str]:
+        """What to know before the best of a study is believed; see `StudyViews.warnings`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._views.warnings(self.get(identity))
+
     def columns(self, identity: str, most: int = 2000) -> TrialColumns:
         """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some.
 

@@ -34,6 +34,7 @@ class TrialPoint:
     budget: float | None = None
     origin: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    samples: dict[str, list[float]] = field(default_factory=dict)
     reason: str = ""
     copied_from: int | None = None
     started: datetime | None = None

@@ -134,6 +134,7 @@ def study(
         importance_address=f"/v1/trials:importance?{urlencode({'study': s.spec.id})}",
         curves_address=f"/v1/trials:curves?{urlencode({'study': s.spec.id, 'metric': s.spec.objectives[0].metric})}",
         experiment=experiment,
+        warnings=reader.app.studies.warnings(s.spec.id),
         facts=_facts(s),
         why=explain(s.spec),
         space=[(name, _extent(s.spec.space[name])) for name in s.spec.space],

@@ -89,3 +89,9 @@ def curves(app: Services, study: str, metric: str, most: Annotated[int, Query(ge
 def importance(app: Services, study: str) -> Response:
     """How much each parameter decides whether a trial is among the best: shares that add up to 1; none if too few trials have ended."""
     return reply(app.studies.view(study).importance)
+
+
+@router.get("/trials:warnings", **returns(Page[str]))
+def warnings(app: Services, study: str) -> Response:
+    """What to know before the best of a study is believed: how much of it may be luck, or what fresh evaluations of it say."""
+    return reply(everything(app.studies.warnings(study)))

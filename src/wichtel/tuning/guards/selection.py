@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median
+from typing import Protocol
 
-from wichtel.domain import Objective, RunState, StudySpec, Trial
+from wichtel.domain import Objective, RunState, StudySpec
 
 #: From so many trials on, an unconfirmed winner is worth a warning even if the noise is not known.
 _MANY = 100
@@ -49,6 +50,30 @@ class Confirmation:
         return f"trial {self.trial} has {fresh}; the search saw {self.searched:.6g}"
 
 
+class Evaluated(Protocol):
+    """What the luck of the best among trials depends on."""
+
+    @property
+    def state(self) -> RunState:
+        """How it stands."""
+        ...
+
+    @property
+    def copied_from(self) -> int | None:
+        """The trial that has this one's result, if it is not its own."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What it reached."""
+        ...
+
+    @property
+    def samples(self) -> Mapping[str, Sequence[float]]:
+        """Each evaluation's value, if there were several."""
+        ...
+
+
 def expected_best(n: int) -> float:
     """The mean of the largest of `n` standard normal numbers (Blom's approximation).
 
@@ -58,7 +83,7 @@ def expected_best(n: int) -> float:
     return NormalDist().inv_cdf((n - 0.375) / (n + 0.25)) if n > 1 else 0.0
 
 
-def noise(trials: Sequence[Trial], metric: str) -> float | None:
+def noise(trials: Sequence[Evaluated], metric: str) -> float | None:
     """The standard deviation of one trial's mean of `metric` over evaluations, pooled over all trials; None with one evaluation each."""
     squares, free, sizes = 0.0, 0, []
     for trial in trials:
@@ -71,7 +96,9 @@ def noise(trials: Sequence[Trial], metric: str) -> float | None:
     return math.sqrt(squares / free / fmean(sizes)) if free else None
 
 
-def selection_warnings(spec: StudySpec, trials: Sequence[Trial], best: Trial | None, confirmation: Confirmation | None) -> list[str]:
+def selection_warnings(
+    spec: StudySpec, trials: Sequence[Evaluated], best: Evaluated | None, confirmation: Confirmation | None
+) -> list[str]:
     """What somebody who is about to believe the winner should know, one sentence each."""
     if best is None or len(spec.objectives) != 1:
         return []

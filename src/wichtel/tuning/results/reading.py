@@ -32,7 +32,7 @@ def read_result(db: Database, name: str, home: Home, explanation: str = "") -> S
             raise NotFound(f"there is no study {name!r}.", where=db.url, hint=did_you_mean(name, names))
         trials = tx.trials.of_study(study.spec.id)
         best = best_of(study.spec, trials)
-        confirmation = None if best is None else _confirmation(tx, study.spec, best)
+        confirmation = None if best is None else confirmation_in(tx, study.spec, best)
     return StudyResult(
         study=study,
         trials=trials,
@@ -69,7 +69,8 @@ def transferred(spec: StudySpec) -> str:
     return f"it begins with {len(origins)} configuration{'s' if len(origins) > 1 else ''} of earlier studies ({shown})"
 
 
-def _confirmation(tx: Transaction, spec: StudySpec, best: Trial) -> Confirmation | None:
+def confirmation_in(tx: Transaction, spec: StudySpec, best: Trial) -> Confirmation | None:
+    """What fresh evaluations of the winner say, if there were any."""
     runs = tx.runs.list(owner=confirmation_owner(spec), limit=_MOST)
     # An earlier winner may have been confirmed before the study was given more trials.
     ours = [run for run in runs if run.state.ended and run.spec.payload.get("trial") == best.number]
