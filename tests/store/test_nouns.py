@@ -184,6 +184,12 @@ def test_studies_and_trials(database):
         tx.studies.add(replace(spec, id="s-3", name="other"))
         assert tx.studies.by_name("mine").spec == spec
         assert tx.studies.by_name("x") is None
+        assert tx.studies.called("mine") == tx.studies.called("s-1") == tx.studies.get("s-1")
+        assert (tx.studies.id_of("mine"), tx.studies.id_of("s-3")) == ("s-1", "s-3")
+        tx.studies.add(replace(spec, id="s-4", name="s-3"))
+        assert tx.studies.id_of("s-3") == tx.studies.called("s-3").spec.id == "s-4", "a name goes before an id"
+        with pytest.raises(NotFound, match="no study 's-5'"):
+            tx.studies.called("s-5")
         assert tx.studies.set_state("s-1", StudyState.RUNNING)
         assert not tx.studies.set_state("s-1", StudyState.RUNNING)
         assert tx.studies.set_state("s-1", StudyState.FINISHED, "all trials done")
@@ -191,7 +197,7 @@ def test_studies_and_trials(database):
             tx.studies.set_state("s-1", StudyState.RUNNING)
         study = tx.studies.get("s-1")
         assert (study.state, study.reason, study.started, study.ended) == (StudyState.FINISHED, "all trials done", tx.now, tx.now)
-        assert [s.spec.id for s in tx.studies.list(state=[StudyState.PENDING, StudyState.RUNNING])] == ["s-3"]
+        assert [s.spec.id for s in tx.studies.list(state=[StudyState.PENDING, StudyState.RUNNING])] == ["s-4", "s-3"]
         trials = [Trial(study="s-1", number=i, config={"x": 0.5}, created=tx.now) for i in (10, 9)]
         tx.trials.put_many(trials)
         tx.trials.put_many([replace(trials[0], state=RunState.STOPPED, metrics={"loss": float("-inf")}), trials[1]])

@@ -163,7 +163,7 @@ class Studies:
             NotFound: there is none.
         """
         with self._db.read() as tx:
-            return tx.studies.by_name(identity) or tx.studies.get(identity)
+            return tx.studies.called(identity)
 
     def list(self, state: StudyState | None = None, name: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Study]:
         """Studies, newest first: those in a state, or with `name` in theirs.
@@ -192,9 +192,8 @@ class Studies:
             NotFound: there is no such study.
             InvalidInput: a limit out of range, or something that is no cursor.
         """
-        study = self.get(identity)
         with self._db.read() as tx:
-            return tx.trials.page(study.spec.id, limit=limit, cursor=cursor)
+            return tx.trials.page(tx.studies.id_of(identity), limit=limit, cursor=cursor)
 
     def trials_written(self, identity: str, limit: int = 1000, cursor: str | None = None) -> Page[Raw]:
         """As `trials`, but each as it is written in JSON: for whoever hands it on, a fraction of the work.
@@ -202,9 +201,8 @@ class Studies:
         Raises:
             NotFound, InvalidInput: as `trials`.
         """
-        study = self.get(identity)
         with self._db.read() as tx:
-            return tx.trials.page_written(study.spec.id, limit=limit, cursor=cursor)
+            return tx.trials.page_written(tx.studies.id_of(identity), limit=limit, cursor=cursor)
 
     def trial(self, identity: str, number: int) -> Trial:
         """One trial.

@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 _COLUMNS = tuple(studies.c[name] for name in ("spec", "state", "reason", "created", "started", "ended"))
 _WRITTEN = Written(_COLUMNS)
+_IDENTITY = sa.bindparam("identity", type_=studies.c.id.type)
+#: A name goes before an id that is the same.
+_ID_OF = sa.select(studies.c.id).where((studies.c.name == _IDENTITY) | (studies.c.id == _IDENTITY)).order_by(studies.c.name != _IDENTITY)
+_CALLED = _ID_OF.with_only_columns(*_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,28 @@ class Studies(Repository):
         if study is None:
             raise self.not_found("study", study_id, studies.c.id)
         return study
+
+    def called(self, identity: str) -> Study:
+        """The study of that name, else of that id.
+
+        Raises:
+            NotFound: there is neither.
+        """
+        row = self.connection.execute(_CALLED, {"identity": identity}).first()
+        if row is None:
+            raise self.not_found("study", identity, studies.c.id)
+        return _read(row)
+
+    def id_of(self, identity: str) -> str:
+        """The id of the study of that name, else of that id.
+
+        Raises:
+            NotFound: there is neither.
+        """
+        found: str | None = self.connection.execute(_ID_OF, {"identity": identity}).scalar()
+        if found is None:
+            raise self.not_found("study", identity, studies.c.id)
+        return found
 
     def by_name(self, name: str) -> Study | None:
         """The study that the user calls `name`, if there is one."""
