@@ -68,6 +68,16 @@ def confirmed(app: Any, study: str, worse: float) -> None:
         tx.runs.update_many([Run(spec=run, attempt=1, state=RunState.SUCCEEDED, result=result, created=tx.now)])
 
 
+def test_charts_tell_their_numbers_to_those_who_do_not_see_them(world: Any, tab: Callable[..., Any]) -> None:
+    page = tab().page
+    page.goto(f"/studies/{world.study}")
+    best = min(world.client.studies.trials(world.study), key=lambda t: t.metrics["loss"])
+    loss = f"{best.metrics['loss']:.4g}"
+    page.get_by_role("img", name=f"Best loss so far: {loss} after 200 of 200 trials").wait_for()
+    page.get_by_role("img", name=f"the best, trial {best.number}, has {loss}").wait_for()
+    page.get_by_role("img", name=f"loss against layers: the best has {loss} at {best.config['layers']}").wait_for()
+
+
 def test_the_list_says_whose_a_study_is_and_how_its_trials_stand(world: Any, tab: Callable[..., Any]) -> None:
     searched(world.app, 20, f"{world.good}/study")
     made = tab()
@@ -178,7 +188,7 @@ def test_of_two_objectives_the_front_is_drawn(world: Any, tab: Callable[..., Any
     page.goto(f"/studies/{study}")
     page.locator("#study-pareto svg").wait_for()
     columns = world.client.studies.columns(study)
-    assert page.locator("#study-pareto").get_attribute("aria-label") == f"{len(columns.front)} trials on the front"
+    page.get_by_role("img", name=f"{len(columns.front)} trials on the front").wait_for()
     assert 1 < len(columns.front) < 40
     assert page.locator("#trials thead").inner_text().lower().split()[2:4] == ["loss", "seconds"]
     assert not made.said
