@@ -114,7 +114,7 @@ def selection_warnings(
             return []
         return [
             f"The best of {n} values on the same validation data flatters the configuration that has it, and nobody knows by how much"
-            " without a second look: give confirm=3, and let the function ask for `holdout`."
+            " without a second look at data that the search did not see: give wt.tune confirm=3, and let the function ask for `holdout`."
         ]
     optimism = spread * expected_best(n)
     lead = abs(median(t.metrics[metric] for t in scored) - best.metrics[metric])
@@ -122,7 +122,7 @@ def selection_warnings(
         return []
     return [
         f"The best of {n} trials leads the median by {lead:.3g} in {metric}, and chance alone would give {optimism:.3g} (a trial's noise is"
-        f" {spread:.2g}): give confirm=3, more repeats, or fewer trials."
+        f" {spread:.2g}): take a second look (with wt.tune, confirm=3), or more repeats, or fewer trials."
     ]
 
 
