@@ -267,7 +267,8 @@ def test_the_timeline_has_a_row_for_each_worker_where_it_is_known(world: Any, ta
         tx.runs.add_many(specs)
         done = [Run(spec=spec, attempt=1, worker=f"ada.{n % 2}", state=RunState.SUCCEEDED, created=tx.now) for n, spec in enumerate(specs)]
         tx.runs.update_many(done)
-    columns = world.client.studies.columns(study)
+    assert world.client.studies.columns(study).workers == []
+    columns = world.client.studies.columns(study, workers=True)
     assert [columns.workers[i] for i in columns.worker] == ["ada.0", "ada.1"] * 4
     page.goto(address)
     page.locator("#study-timeline").scroll_into_view_if_needed()

@@ -78,9 +78,15 @@ class Studies:
         """Its trials, by number."""
         return self._connection.pages(Trial, "/v1/trials", None, study=identity)
 
-    def columns(self, identity: str, *, most: int = 2000) -> TrialColumns:
-        """Its trials by columns, for pictures: the best, all that once were or are on the front, and of the others evenly chosen ones."""
-        return self._connection.get(TrialColumns, "/v1/trials:columns", study=identity, most=most)
+    def columns(self, identity: str, *, most: int = 2000, workers: bool = False) -> TrialColumns:
+        """Its trials by columns, for pictures: the best, all that once were or are on the front, and of the others evenly chosen ones.
+
+        Args:
+            identity: Name or id.
+            most: Trials.
+            workers: Whether to say who carried each out.
+        """
+        return self._connection.get(TrialColumns, "/v1/trials:columns", study=identity, most=most, workers=workers)
 
     def curves(self, identity: str, metric: str, *, most: int = 60) -> builtins.list[TrialCurve]:
         """Learning curves, thinned: of its best trials, its newest, and some that were stopped."""

@@ -56,7 +56,7 @@ class TrialColumns:
     reason: list[int | None]
     #: Whether it keeps to the constraints.
     feasible: list[bool]
-    #: The place in `workers` of who carried it out last; None if that is not known, or were several.
+    #: The place in `workers` of who carried it out last; None if that is not known, was not asked for, or were several.
     worker: list[int | None]
     workers: list[str]
     reasons: list[str]
@@ -133,6 +133,11 @@ class StudyView:
         return selection_warnings(self.spec, self.points, self.best, None)
 
     @cached_property
+    def _best_first(self) -> list[TrialPoint]:
+        known = {p.number for p in self.ranked}
+        return [*self.ranked, *(p for p in reversed(self.points) if p.number not in known)]
+
+    @cached_property
     def front(self) -> list[TrialPoint]:
         """With several objectives, the trials that no other dominates, by number."""
         if len(self.spec.objectives) < 2 or not self.ranked:
@@ -172,12 +177,7 @@ class StudyView:
             ranges: Parameter or metric → the least and the most.
             only: Parameter → its values as `option` says them.
         """
-        found = list(self.points)
-        if sort == "best":
-            known = {p.number for p in self.ranked}
-            found = [*self.ranked, *(p for p in reversed(self.points) if p.number not in known)]
-        elif sort == "-number":
-            found.reverse()
+        found = self._best_first if sort == "best" else list(reversed(self.points)) if sort == "-number" else list(self.points)
         if states:
             found = [p for p in found if p.state in states]
         for name, (low, high) in (ranges or {}).items():
@@ -284,17 +284,16 @@ class StudyViews:
             points = [by_number[n] for n in sorted(by_number)]
         return self._keep(StudyView(study, points))
 
-    def columns(self, study: Study, most: int = 2000) -> TrialColumns:
-        """What pictures are drawn of; see `StudyView.columns`."""
+    def columns(self, study: Study, most: int = 2000, *, workers: bool = False) -> TrialColumns:
+        """What pictures are drawn of; see `StudyView.columns`. With `workers` it says who carried each out, too."""
 
-        def workers(numbers: list[int]) -> dict[int, str]:
-            if study.spec.evaluations > 1:
-                return {}
+        def who(numbers: list[int]) -> dict[int, str]:
             with self._db.read() as tx:
                 found = tx.runs.workers([run_id(study.spec, number, 0) for number in numbers])
             return {number: found[run] for number in numbers if (run := run_id(study.spec, number, 0)) in found}
 
-        return self.of(study).columns(most, workers)
+        view = self.of(study)
+        return view.columns(most, who) if workers and study.spec.evaluations == 1 else view.columns(most)
 
     def curves(self, study: Study, metric: str, most: int = 60) -> list[TrialCurve]:
         """Learning curves: of the best trials, the newest, and some that were stopped."""

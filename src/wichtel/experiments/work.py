@@ -235,13 +235,18 @@ class Studies:
         """
         return self._views.warnings(self.get(identity))
 
-    def columns(self, identity: str, most: int = 2000) -> TrialColumns:
+    def columns(self, identity: str, most: int = 2000, *, workers: bool = False) -> TrialColumns:
         """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some.
+
+        Args:
+            identity: Name or id.
+            most: Trials.
+            workers: Whether to say who carried each out.
 
         Raises:
             NotFound: there is none.
         """
-        return self._views.columns(self.get(identity), most)
+        return self._views.columns(self.get(identity), most, workers=workers)
 
     def curves(self, identity: str, metric: str, most: int = 60) -> builtins.list[TrialCurve]:
         """Learning curves of a study: of its best trials, its newest, and some that were stopped.

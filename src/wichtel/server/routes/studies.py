@@ -74,9 +74,14 @@ _Most = Annotated[int, Query(ge=1, le=10_000)]
 
 
 @router.get("/trials:columns", **returns(TrialColumns))
-def columns(app: Services, study: str, most: _Most = 2000) -> Response:
+def columns(
+    app: Services,
+    study: str,
+    most: _Most = 2000,
+    workers: Annotated[bool, Query(description="Whether to say who carried each out.")] = False,
+) -> Response:
     """The trials of a study by columns, for pictures: the best, all that once were or are on the front, and of the others some."""
-    return reply(app.studies.columns(study, most))
+    return reply(app.studies.columns(study, most, workers=workers))
 
 
 @router.get("/trials:curves", **returns(Page[TrialCurve]))
