@@ -13,5 +13,6 @@ export function curves([sides], _, { token, number }) {
     data: (found[metric] ?? []).map(([step, value]) => [step, number(value)]),
   })));
   const selected = Object.fromEntries(series.map((one) => [one.name, one.name.startsWith(`${metrics[0]},`)]));
-  return { xAxis: { type: "value", name: "step" }, yAxis: { type: "value", scale: true }, series, legend: { selected } };
+  const grid = { left: 8, right: 16, top: 40, bottom: 26, containLabel: true };
+  return { grid, xAxis: { type: "value", name: "step", nameLocation: "middle", nameGap: 28 }, yAxis: { type: "value", scale: true }, series, legend: { selected } };
 }
